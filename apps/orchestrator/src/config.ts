@@ -1,0 +1,114 @@
+import { hostname } from 'node:os'
+import { join, resolve } from 'node:path'
+import { AioError, describeIssues, isolationSchema } from '@ai-orchestration/protocol'
+import { z } from 'zod'
+
+// Paths under AIO_RUN stand in a shell string of tmux's (pipe-pane), where only these characters are inert.
+const INERT_PATH = /^\/[A-Za-z0-9/._-]*$/
+
+const absolute = z.string().refine((path) => path.startsWith('/'), { error: 'must be an absolute path' })
+
+/** Every variable the orchestrator reads, each with one sentence. */
+export const environmentSchema = z.object({
+  RELAY_URL: z
+    .url({ protocol: /^wss?$/ })
+    .default('ws://localhost:3000/ws')
+    .describe("The relay's WebSocket URL."),
+  AUTH_TOKEN: z.string().optional().describe('Token presented to the relay; else the one under AIO_HOME is used.'),
+  ORCHESTRATOR_NAME: z.string().min(1).max(100).optional().describe('Name shown to people; the hostname when absent.'),
+  PROJECTS_DIR: absolute.optional().describe('Root of all projects; ~/projects when absent.'),
+  ROOTFS_DIR: absolute
+    .optional()
+    .describe('Root filesystem of containers; when absent, the skeleton over /usr of this machine is used.'),
+  AIO_HOME: absolute
+    .optional()
+    .describe('Databases, journals, tokens and caches; ~/.local/share/ai-orchestration when absent.'),
+  AIO_RUN: absolute
+    .refine((path) => INERT_PATH.test(path) && path.length <= 60, {
+      error: 'must be a path of at most 60 letters, digits, dots, dashes and underscores',
+    })
+    .optional()
+    .describe(
+      'What must vanish at a reboot: tmux socket, runc state, pids; /run/aio as root, else $XDG_RUNTIME_DIR/aio.',
+    ),
+  XDG_RUNTIME_DIR: absolute.optional().describe('Where AIO_RUN is put without root.'),
+  HOME: absolute.describe('Home directory, from which the defaults above are made.'),
+  AIO_ISOLATION: isolationSchema
+    .default('full')
+    .describe('`degraded` lets sessions start when an isolation cannot be set up; every client shows it.'),
+  ANTHROPIC_API_KEY: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Real credential for the model gateway; never enters a container.'),
+  CLAUDE_CODE_OAUTH_TOKEN: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Real credential for the model gateway; never enters a container.'),
+  ANTHROPIC_BASE_URL: z
+    .url({ protocol: /^https?$/ })
+    .default('https://api.anthropic.com')
+    .describe('Upstream of the model gateway.'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+    .default('info')
+    .describe('How much is logged.'),
+})
+
+/** The orchestrator's settings, read once at start. */
+export interface OrchestratorConfig {
+  relayUrl: string
+  /** From AUTH_TOKEN; when absent, the token file under `aioHome` is read at each connect. */
+  token: string | undefined
+  name: string
+  aioHome: string
+  aioRun: string
+  projectsDir: string
+  /** Used when it exists; else sessions run on the skeleton over this machine's /usr. */
+  rootfsDir: string
+  isolation: 'full' | 'degraded'
+  logLevel: string
+  gateway: { apiKey: string | undefined; oauthToken: string | undefined; upstream: string }
+}
+
+/**
+ * Reads the settings from the environment; an empty variable counts as absent.
+ *
+ * @throws AioError INVALID_INPUT that names each wrong variable.
+ */
+export function loadConfig(env: Record<string, string | undefined>): OrchestratorConfig {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
+  const parsed = environmentSchema.safeParse(given)
+  if (!parsed.success)
+    throw new AioError('INVALID_INPUT', `A setting of the orchestrator is not valid. ${describeIssues(parsed.error)}`)
+  const { data } = parsed
+  const aioHome = resolve(data.AIO_HOME ?? join(data.HOME, '.local/share/ai-orchestration'))
+  const rootfsDir = data.ROOTFS_DIR ?? join(aioHome, 'rootfs')
+  return {
+    relayUrl: data.RELAY_URL,
+    token: data.AUTH_TOKEN,
+    name: data.ORCHESTRATOR_NAME ?? hostname(),
+    aioHome,
+    aioRun: resolve(data.AIO_RUN ?? defaultRun(data.XDG_RUNTIME_DIR)),
+    projectsDir: resolve(data.PROJECTS_DIR ?? join(data.HOME, 'projects')),
+    rootfsDir: resolve(rootfsDir),
+    isolation: data.AIO_ISOLATION,
+    logLevel: data.LOG_LEVEL,
+    gateway: {
+      apiKey: data.ANTHROPIC_API_KEY,
+      oauthToken: data.CLAUDE_CODE_OAUTH_TOKEN,
+      upstream: data.ANTHROPIC_BASE_URL.replace(/\/+$/, ''),
+    },
+  }
+}
+
+function defaultRun(xdgRuntimeDir: string | undefined): string {
+  if (process.getuid?.() === 0) return '/run/aio'
+  if (xdgRuntimeDir === undefined)
+    throw new AioError(
+      'INVALID_INPUT',
+      'Neither AIO_RUN nor XDG_RUNTIME_DIR is set, and this is not root. Set AIO_RUN to a directory that vanishes at a reboot.',
+    )
+  return join(xdgRuntimeDir, 'aio')
+}

@@ -1,0 +1,143 @@
+import { z } from 'zod'
+import { cloneUrlSchema } from './clone-url.ts'
+import { agentInfoSchema, archiveSchema, projectSchema, sessionSchema, timestampSchema, titleSchema } from './domain.ts'
+import { wireErrorSchema } from './errors.ts'
+import { commandIdSchema, orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
+import { LIMITS } from './limits.ts'
+import { slugSchema } from './slug.ts'
+
+/** A command's name in `commands.toml`. */
+export const commandNameSchema = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, {
+  error: 'A command name has lowercase letters, digits and underscores, such as create_session.',
+})
+
+/** A git ref a session starts from: a branch, a tag or a commit. Refuses what git itself would refuse, and options. */
+export const refSchema = z
+  .string()
+  .min(1)
+  .max(LIMITS.refMaxChars)
+  .refine((ref) => /^[A-Za-z0-9][A-Za-z0-9._/+-]*$/.test(ref) && !/\.\.|\/\/|\/\.|\.lock(\/|$)|[./]$|@\{/.test(ref), {
+    error: 'This is not a branch, tag or commit that can be started from. Use a plain ref such as main or v1.2.',
+  })
+
+const promptSchema = z
+  .string()
+  .max(LIMITS.promptMaxChars, { error: `A prompt has at most ${LIMITS.promptMaxChars} characters.` })
+  .refine((text) => !text.includes('\0'), { error: 'A prompt cannot hold a NUL character.' })
+
+/** Inputs and outputs of the built-in commands. */
+export const BUILT_IN_COMMANDS = {
+  list_projects: { input: z.strictObject({}), output: z.array(projectSchema) },
+  create_project: {
+    input: z.strictObject({
+      /** Inferred from the repository when absent. */
+      name: slugSchema.optional(),
+      repoUrl: cloneUrlSchema.optional(),
+      title: titleSchema.optional(),
+      agent: slugSchema.optional(),
+    }),
+    output: projectSchema,
+  },
+  delete_project: {
+    input: z.strictObject({ projectId: projectIdSchema }),
+    output: z.object({ projectId: projectIdSchema, archive: z.string().optional() }),
+  },
+  list_sessions: { input: z.strictObject({ projectId: projectIdSchema.optional() }), output: z.array(sessionSchema) },
+  create_session: {
+    input: z.strictObject({
+      projectId: projectIdSchema,
+      name: slugSchema,
+      title: titleSchema.optional(),
+      agent: slugSchema.optional(),
+      prompt: promptSchema.optional(),
+      /** Branch, tag or commit to start from; the project's default branch when absent. */
+      base: refSchema.optional(),
+      /** Continue from an existing `feature/{name}` that no session owns. */
+      resumeBranch: z.boolean().optional(),
+    }),
+    output: sessionSchema,
+  },
+  terminate_session: {
+    input: z.strictObject({ sessionId: sessionIdSchema, force: z.boolean().optional() }),
+    output: z.object({ sessionId: sessionIdSchema, branch: z.string(), archive: archiveSchema.optional() }),
+  },
+  list_agents: { input: z.strictObject({}), output: z.array(agentInfoSchema) },
+  install_agent: {
+    input: z.strictObject({
+      agent: slugSchema,
+      version: z
+        .string()
+        .regex(/^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$/, { error: 'A version looks like 2.1.330.' })
+        .optional(),
+    }),
+    output: agentInfoSchema,
+  },
+} as const
+
+/** Name of a built-in command. */
+export type BuiltInCommand = keyof typeof BUILT_IN_COMMANDS
+/** Input of a built-in command, before defaults. */
+export type CommandInput<C extends BuiltInCommand> = z.input<(typeof BUILT_IN_COMMANDS)[C]['input']>
+/** Output of a built-in command. */
+export type CommandOutput<C extends BuiltInCommand> = z.output<(typeof BUILT_IN_COMMANDS)[C]['output']>
+
+/** `unknown` is the honest state while the orchestrator cannot be asked; all after `unknown` are final. */
+export const commandStateSchema = z.enum([
+  'accepted',
+  'dispatched',
+  'running',
+  'unknown',
+  'succeeded',
+  'failed',
+  'rejected',
+  'cancelled',
+  'expired',
+  'interrupted',
+])
+export type CommandState = z.infer<typeof commandStateSchema>
+
+/** Tells whether a command will change no more. */
+export function isFinal(state: CommandState): boolean {
+  switch (state) {
+    case 'accepted':
+    case 'dispatched':
+    case 'running':
+    case 'unknown':
+      return false
+    case 'succeeded':
+    case 'failed':
+    case 'rejected':
+    case 'cancelled':
+    case 'expired':
+    case 'interrupted':
+      return true
+    default:
+      return state satisfies never
+  }
+}
+
+/** A command as the relay knows it. */
+export const commandSchema = z.object({
+  commandId: commandIdSchema,
+  command: commandNameSchema,
+  orchestratorId: orchestratorIdSchema,
+  state: commandStateSchema,
+  projectId: projectIdSchema.optional(),
+  sessionId: sessionIdSchema.optional(),
+  progress: z.number().min(0).max(100).optional(),
+  output: z.unknown().optional(),
+  error: wireErrorSchema.optional(),
+  createdAt: timestampSchema,
+  updatedAt: timestampSchema,
+})
+export type Command = z.infer<typeof commandSchema>
+
+/** One step of a command, as progress reports it. */
+export const stepSchema = z.object({
+  name: z.string().max(60),
+  state: z.enum(['running', 'done', 'failed', 'undone']),
+  /** How long it took, in milliseconds, once it has ended. */
+  ms: z.number().optional(),
+  detail: z.string().max(500).optional(),
+})
+export type Step = z.infer<typeof stepSchema>

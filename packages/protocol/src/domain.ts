@@ -1,0 +1,158 @@
+import { z } from 'zod'
+import { orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
+import { LIMITS } from './limits.ts'
+import { slugSchema } from './slug.ts'
+
+/** A moment for people to read: ISO 8601 in UTC. Nothing is ordered or timed by it. */
+export const timestampSchema = z.iso.datetime()
+
+/** Display text: any characters but control ones; it is data only and is never used as a name or path. */
+export const titleSchema = z
+  .string()
+  .trim()
+  .min(1, { error: 'A title cannot be empty.' })
+  .max(LIMITS.titleMaxChars, { error: `A title has at most ${LIMITS.titleMaxChars} characters.` })
+  .refine((text) => !/\p{Cc}/u.test(text), { error: 'A title cannot hold control characters such as line breaks.' })
+
+/** What a token allows, weakest first; each of the first three includes those before it, `orchestrator` includes none. */
+export const roleSchema = z.enum(['viewer', 'operator', 'admin', 'orchestrator'])
+export type Role = z.infer<typeof roleSchema>
+
+/** An agent as one orchestrator offers it. */
+export const agentInfoSchema = z.object({
+  id: slugSchema,
+  name: z.string(),
+  installed: z.boolean(),
+  /** True when a session can start it now: installed, and with a credential if it needs one. */
+  ready: z.boolean(),
+  version: z.string().optional(),
+  /** Why it is not ready, and what to do. */
+  reason: z.string().optional(),
+})
+export type AgentInfo = z.infer<typeof agentInfoSchema>
+
+/** How well sessions of a machine are isolated; `degraded` only after an admin's explicit setting. */
+export const isolationSchema = z.enum(['full', 'degraded'])
+export type Isolation = z.infer<typeof isolationSchema>
+
+/** One machine that runs sessions. */
+export const orchestratorSchema = z.object({
+  id: orchestratorIdSchema,
+  name: z.string().max(100),
+  state: z.enum(['online', 'offline']),
+  version: z.string(),
+  connectedAt: timestampSchema.optional(),
+  lastSeenAt: timestampSchema,
+  machine: z.object({
+    cores: z.number(),
+    memoryBytes: z.number(),
+    kernel: z.string(),
+    runc: z.string().optional(),
+  }),
+  agents: z.array(agentInfoSchema),
+  isolation: isolationSchema,
+  /** What its admin should know, each with what to do; for example a runc without the fixes of November 2025. */
+  warnings: z.array(z.string()),
+})
+export type Orchestrator = z.infer<typeof orchestratorSchema>
+
+/** One git repository and the sessions that work on it. */
+export const projectSchema = z.object({
+  id: projectIdSchema,
+  name: slugSchema,
+  title: titleSchema.optional(),
+  /** Where it was cloned from, without user and password; absent for a repository that was made empty. */
+  repoUrl: z.string().optional(),
+  orchestratorId: orchestratorIdSchema,
+  defaultBranch: z.string(),
+  /** The agent of a new session that does not name one. */
+  agent: slugSchema.optional(),
+  createdAt: timestampSchema,
+  /** True when another orchestrator had a project of this name first; it cannot be used until renamed. */
+  isConflicted: z.boolean().optional(),
+})
+export type Project = z.infer<typeof projectSchema>
+
+/** How a session's process ended. */
+export const sessionExitSchema = z.object({
+  reason: z.enum(['exited', 'killed', 'oom', 'tmux_gone', 'reboot', 'unknown']),
+  /** Exit status, when the process ended by itself. */
+  code: z.number().int().optional(),
+  at: timestampSchema,
+  /** Its last lines on the terminal, without escape sequences. */
+  lastLines: z.array(z.string()).optional(),
+})
+export type SessionExit = z.infer<typeof sessionExitSchema>
+
+/** `starting`: being created. `running`: its process lives. `stopped`: it ended. `failed`: it ended within two seconds, or could not start. */
+export const sessionStateSchema = z.enum(['starting', 'running', 'stopped', 'failed'])
+export type SessionState = z.infer<typeof sessionStateSchema>
+
+/** One agent at work: a worktree, a container and a terminal. */
+export const sessionSchema = z.object({
+  id: sessionIdSchema,
+  projectId: projectIdSchema,
+  name: slugSchema,
+  title: titleSchema.optional(),
+  orchestratorId: orchestratorIdSchema,
+  agent: slugSchema,
+  branch: z.string(),
+  /** The ref it was made from, and the commit that was then. */
+  base: z.object({ ref: z.string(), commit: z.string() }),
+  /** The last commit of its branch that has come home to `.repo`. */
+  headCommit: z.string().optional(),
+  state: sessionStateSchema,
+  exit: sessionExitSchema.optional(),
+  isolation: isolationSchema,
+  /** One thing the person should know, such as why another agent was chosen. */
+  notice: z.string().optional(),
+  createdAt: timestampSchema,
+  updatedAt: timestampSchema,
+})
+export type Session = z.infer<typeof sessionSchema>
+
+/** What removing a session would lose; empty lists mean nothing of that kind. Paths are relative to the workspace. */
+export const workAtRiskSchema = z.object({
+  modified: z.array(z.string()),
+  untracked: z.array(z.string()),
+  ignored: z.array(z.string()),
+  /** Such as `merge` or `rebase`. */
+  operations: z.array(z.string()),
+  /** Commits and stashes that could not be brought home. */
+  commits: z.array(z.string()),
+  /** How many entries the lists leave out. */
+  omitted: z.number().int(),
+})
+export type WorkAtRisk = z.infer<typeof workAtRiskSchema>
+
+/** Where the work of a removed session was kept. */
+export const archiveSchema = z.object({
+  id: z.string(),
+  sessionId: sessionIdSchema,
+  createdAt: timestampSchema,
+  /** Size of the archived layer, in bytes. */
+  bytes: z.number(),
+  sha256: z.string(),
+  refs: z.array(z.string()),
+})
+export type Archive = z.infer<typeof archiveSchema>
+
+/** A token as it is listed; the secret itself is shown once, when it is made. */
+export const tokenInfoSchema = z.object({
+  id: z.string(),
+  role: roleSchema,
+  name: z.string(),
+  createdAt: timestampSchema,
+  lastUsedAt: timestampSchema.optional(),
+  expiresAt: timestampSchema.optional(),
+  revokedAt: timestampSchema.optional(),
+})
+export type TokenInfo = z.infer<typeof tokenInfoSchema>
+
+/** Who a connection belongs to. */
+export const principalSchema = z.object({
+  tokenId: z.string(),
+  name: z.string(),
+  roles: z.array(roleSchema),
+})
+export type Principal = z.infer<typeof principalSchema>

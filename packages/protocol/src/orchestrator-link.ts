@@ -1,0 +1,51 @@
+import { z } from 'zod'
+import { commandNameSchema, commandStateSchema } from './commands.ts'
+import { orchestratorSchema, projectSchema, sessionSchema } from './domain.ts'
+import { orchestratorEventSchema } from './events.ts'
+import { commandIdSchema } from './ids.ts'
+
+/** Version of the agreement between relay and orchestrator; another one is refused with UPGRADE_REQUIRED. */
+export const LINK_VERSION = 1
+
+/** What an orchestrator says of itself when it connects. */
+export const registrationSchema = z.object({
+  linkVersion: z.number().int(),
+  orchestrator: orchestratorSchema.omit({ state: true, connectedAt: true, lastSeenAt: true }),
+  /** Commands it can run, custom ones included. */
+  commands: z.array(z.object({ name: commandNameSchema, isBuiltIn: z.boolean(), description: z.string().optional() })),
+  projects: z.array(projectSchema),
+  sessions: z.array(sessionSchema),
+  /** Commands it knows from before and how they stand, so that the relay can resolve what it called `unknown`. */
+  known: z.array(z.object({ commandId: commandIdSchema, state: commandStateSchema })),
+})
+export type Registration = z.infer<typeof registrationSchema>
+
+/** The relay's answer; the epoch goes with every later call of this connection (C-9). */
+export const registeredSchema = z.object({ epoch: z.number().int(), relayVersion: z.string() })
+export type Registered = z.infer<typeof registeredSchema>
+
+/** Relay → orchestrator, on the tracked subscription `orchestrator.commands`. */
+export const dispatchSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('run'),
+    commandId: commandIdSchema,
+    command: commandNameSchema,
+    input: z.unknown(),
+    /** Remaining time to live when it was sent, in milliseconds. */
+    ttlMs: z.number(),
+    /** Roles of the one who asked; local clone paths are for admins only. */
+    by: z.object({ name: z.string(), isAdmin: z.boolean() }),
+  }),
+  z.object({ type: z.literal('cancel'), commandId: commandIdSchema }),
+])
+export type Dispatch = z.infer<typeof dispatchSchema>
+
+/** Orchestrator → relay, by the mutation `orchestrator.publish`; `seq` counts up by one per event and connection epoch is checked. */
+export const publicationSchema = z.object({
+  epoch: z.number().int(),
+  events: z
+    .array(z.object({ seq: z.number().int().min(1), event: orchestratorEventSchema }))
+    .min(1)
+    .max(256),
+})
+export type Publication = z.infer<typeof publicationSchema>

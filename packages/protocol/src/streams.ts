@@ -1,0 +1,95 @@
+import { z } from 'zod'
+import { sessionExitSchema } from './domain.ts'
+import { wireErrorSchema } from './errors.ts'
+import { sessionIdSchema, streamIdSchema } from './ids.ts'
+import { LIMITS } from './limits.ts'
+
+/** Columns and rows of a terminal, in cells. */
+export const terminalSizeSchema = z.object({
+  cols: z.number().int().min(2).max(LIMITS.terminalColsMax),
+  rows: z.number().int().min(2).max(LIMITS.terminalRowsMax),
+})
+export type TerminalSize = z.infer<typeof terminalSizeSchema>
+
+/** A byte offset into a session's whole terminal output. */
+export const offsetSchema = z.number().int().min(0)
+
+/** What a terminal viewer receives, in order. `offset` is the byte offset after the item; resume with it. */
+export const terminalItemSchema = z.discriminatedUnion('type', [
+  /** Reset the screen, then write `data`: it paints the present screen and its modes. Always the first item of a fresh attach. */
+  z.object({ type: z.literal('replay'), offset: offsetSchema, cols: z.number(), rows: z.number(), data: z.string() }),
+  z.object({ type: z.literal('data'), offset: offsetSchema, data: z.string() }),
+  /** So many bytes were skipped because this viewer was too far behind; a `replay` follows. */
+  z.object({ type: z.literal('truncated'), offset: offsetSchema, bytes: z.number() }),
+  z.object({ type: z.literal('resized'), offset: offsetSchema, cols: z.number(), rows: z.number() }),
+  /** The session's process ended; nothing follows. */
+  z.object({ type: z.literal('exit'), offset: offsetSchema, exit: sessionExitSchema.optional() }),
+])
+export type TerminalItem = z.infer<typeof terminalItemSchema>
+
+/** What an exec yields, in order; bytes as base64. The last item is `exit`. */
+export const execItemSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('stdout'), data: z.string() }),
+  z.object({ type: z.literal('stderr'), data: z.string() }),
+  z.object({ type: z.literal('exit'), code: z.number().int() }),
+])
+export type ExecItem = z.infer<typeof execItemSchema>
+
+/** What a client asks to run inside a session. */
+export const execRequestSchema = z.strictObject({
+  execId: streamIdSchema,
+  sessionId: sessionIdSchema,
+  /** Program and arguments; no shell unless it is one. */
+  argv: z
+    .array(
+      z
+        .string()
+        .max(LIMITS.argvMaxChars)
+        .refine((text) => !text.includes('\0'), { error: 'An argument cannot hold a NUL character.' }),
+    )
+    .min(1, { error: 'Say what to run.' })
+    .max(LIMITS.argvMaxEntries),
+  /** Directory to run in, absolute or relative to the workspace; the workspace when absent. */
+  cwd: z
+    .string()
+    .max(4_096)
+    .refine((text) => !text.includes('\0'))
+    .optional(),
+  /** True when stdin will be sent with `sessions.execInput`; else it is empty. */
+  stdin: z.boolean().optional(),
+})
+export type ExecRequest = z.infer<typeof execRequestSchema>
+
+/** Relay → orchestrator, on the subscription `orchestrator.streams`. */
+export const streamOrderSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('open_terminal'),
+    streamId: streamIdSchema,
+    sessionId: sessionIdSchema,
+    /** The viewer's size, when it wants to set the session's. */
+    size: terminalSizeSchema.optional(),
+    /** Continue after this byte offset instead of a replay. */
+    after: offsetSchema.optional(),
+  }),
+  z.object({ type: z.literal('open_exec'), streamId: streamIdSchema, request: execRequestSchema }),
+  /** Terminal input as text, or stdin of an exec as base64. */
+  z.object({ type: z.literal('write'), streamId: streamIdSchema, data: z.string() }),
+  /** No more stdin. */
+  z.object({ type: z.literal('end'), streamId: streamIdSchema }),
+  /** Input and resize for a session's terminal; they need no open stream. */
+  z.object({ type: z.literal('terminal_input'), sessionId: sessionIdSchema, data: z.string() }),
+  z.object({ type: z.literal('terminal_resize'), sessionId: sessionIdSchema, size: terminalSizeSchema }),
+  /** So many more bytes may be sent on this stream. */
+  z.object({ type: z.literal('credit'), streamId: streamIdSchema, bytes: z.number().int().positive() }),
+  z.object({ type: z.literal('close'), streamId: streamIdSchema }),
+])
+export type StreamOrder = z.infer<typeof streamOrderSchema>
+
+/** Orchestrator → relay, in batches by the mutation `orchestrator.send`. */
+export const streamFrameSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('terminal'), streamId: streamIdSchema, item: terminalItemSchema }),
+  z.object({ type: z.literal('exec'), streamId: streamIdSchema, item: execItemSchema }),
+  /** The stream ended; with an error when it failed. */
+  z.object({ type: z.literal('closed'), streamId: streamIdSchema, error: wireErrorSchema.optional() }),
+])
+export type StreamFrame = z.infer<typeof streamFrameSchema>
