@@ -50,6 +50,7 @@ export const environmentSchema = z.object({
     .url({ protocol: /^https?$/ })
     .default('https://api.anthropic.com')
     .describe('Upstream of the model gateway.'),
+  AIO_SUPERVISED: z.enum(['0', '1']).default('0').describe('Set by `aio up`: stop when stdin ends.'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .default('info')
@@ -69,6 +70,8 @@ export interface OrchestratorConfig {
   rootfsDir: string
   isolation: 'full' | 'degraded'
   logLevel: string
+  /** Started by a supervisor: stop when its end of our stdin closes. */
+  isSupervised: boolean
   gateway: { apiKey: string | undefined; oauthToken: string | undefined; upstream: string }
 }
 
@@ -95,6 +98,7 @@ export function loadConfig(env: Record<string, string | undefined>): Orchestrato
     rootfsDir: resolve(rootfsDir),
     isolation: data.AIO_ISOLATION,
     logLevel: data.LOG_LEVEL,
+    isSupervised: data.AIO_SUPERVISED === '1',
     gateway: {
       apiKey: data.ANTHROPIC_API_KEY,
       oauthToken: data.CLAUDE_CODE_OAUTH_TOKEN,

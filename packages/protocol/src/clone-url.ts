@@ -58,7 +58,7 @@ function remoteUrl(input: string): CloneUrl {
     throw new TypeError(`The host of this repository URL is not valid. ${RULE}`)
   if (kind === 'https' && isInternalHost(url.hostname))
     throw new TypeError('This host is a loopback, link-local or metadata address, which is never cloned from.')
-  if (kind === 'ssh' && url.username !== '' && !USER.test(decodeURIComponent(url.username)))
+  if (kind === 'ssh' && url.username !== '' && !USER.test(url.username))
     throw new TypeError(`The user of this repository URL is not valid. ${RULE}`)
   if (kind === 'ssh' && url.password !== '') throw new TypeError('An ssh URL cannot carry a password; use a key.')
   if (url.pathname.length < 2) throw new TypeError(`The repository URL has no path. ${RULE}`)
@@ -67,7 +67,7 @@ function remoteUrl(input: string): CloneUrl {
   const redacted = new URL(url)
   if (kind === 'https') redacted.username = ''
   redacted.password = ''
-  return { kind, url: input, redacted: redacted.href, inferredName: nameFrom(url.pathname) }
+  return { kind, url: input, redacted: redacted.href, inferredName: nameFrom(decoded(url.pathname)) }
 }
 
 function scpForm(input: string): CloneUrl {
@@ -88,7 +88,7 @@ function fileUrl(input: string): CloneUrl {
     throw new TypeError(`This is not a valid URL. ${RULE}`)
   }
   if (url.hostname !== '') throw new TypeError('A file: URL must name this machine: file:///absolute/path.')
-  return local(decodeURIComponent(url.pathname), input)
+  return local(decoded(url.pathname), input)
 }
 
 function local(path: string, shown: string): CloneUrl {
@@ -101,6 +101,14 @@ function local(path: string, shown: string): CloneUrl {
 function refuseOptionPath(path: string): void {
   if (path.startsWith('-') || path.startsWith('/-'))
     throw new TypeError('The path of a repository URL cannot begin with a dash.')
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    throw new TypeError(`The path of this URL holds a "%" that is not followed by two digits. ${RULE}`)
+  }
 }
 
 function nameFrom(path: string): string | undefined {

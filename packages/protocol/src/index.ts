@@ -1,4 +1,5 @@
 export * from './clone-url.ts'
+export * from './close-codes.ts'
 export * from './commands.ts'
 export * from './domain.ts'
 export * from './errors.ts'

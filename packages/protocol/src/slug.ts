@@ -25,8 +25,10 @@ export const slugSchema = z
  * @returns a valid slug, or `undefined` when the text holds no letter or digit that could be used.
  */
 export function toSlug(text: string): string | undefined {
+  if (isSlug(text)) return text
   const slug = text
     .normalize('NFKD')
+    .replace(/\p{M}+/gu, '') // é is e with a mark: keep the e
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+/, '')

@@ -93,3 +93,39 @@ export const streamFrameSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('closed'), streamId: streamIdSchema, error: wireErrorSchema.optional() }),
 ])
 export type StreamFrame = z.infer<typeof streamFrameSchema>
+
+/**
+ * Bytes of credit that an item costs: relay and orchestrator count alike, or a stream would stall.
+ *
+ * Terminal text counts as UTF-8, exec output as the bytes its base64 stands for; items without `data` are free.
+ */
+export function streamItemBytes(item: TerminalItem | ExecItem): number {
+  switch (item.type) {
+    case 'replay':
+    case 'data':
+      return utf8Bytes(item.data)
+    case 'stdout':
+    case 'stderr':
+      return Math.floor((item.data.replace(/=+$/, '').length * 3) / 4)
+    case 'truncated':
+    case 'resized':
+    case 'exit':
+      return 0
+    default:
+      return item satisfies never
+  }
+}
+
+// Neither Buffer nor an encoded copy: this package also runs in browsers, and this is called for every frame.
+function utf8Bytes(text: string): number {
+  let bytes = text.length
+  for (let index = 0; index < text.length; index += 1) {
+    const unit = text.charCodeAt(index)
+    if (unit > 0x7ff) bytes += 2
+    else if (unit > 0x7f) bytes += 1
+    if (unit >= 0xd800 && unit <= 0xdbff) {
+      index += 1 // a pair of surrogates: two units, four bytes
+    }
+  }
+  return bytes
+}

@@ -1,0 +1,159 @@
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { OrchestratorEvent } from '@ai-orchestration/protocol'
+import { ulid } from 'ulid'
+import { describe, expect, it } from 'vitest'
+import { loadConfig } from '../config.ts'
+import { createLogger } from '../log.ts'
+import { CommandRunner } from './command-runner.ts'
+import type { Services } from './define-command.ts'
+import { CommandRegistry } from './registry.ts'
+
+const shipped = new URL('../../config/commands.toml', import.meta.url).pathname
+
+/** Real runner over real executables; only the rooms that these commands never enter are left out. */
+async function setUp(toml: string, scripts: Record<string, string> = {}) {
+  const home = await mkdtemp(join(tmpdir(), 'aio-run-'))
+  await mkdir(join(home, 'scripts'))
+  for (const [name, text] of Object.entries(scripts))
+    await writeFile(join(home, 'scripts', name), text, { mode: 0o755 })
+  await writeFile(join(home, 'commands.toml'), toml)
+  const registry = await CommandRegistry.open(shipped, join(home, 'commands.toml'))
+  const events: OrchestratorEvent[] = []
+  const runner = new CommandRunner({
+    registry,
+    services: { config: loadConfig({ HOME: home, AIO_HOME: home }) } as Services,
+    log: createLogger('silent'),
+    publish: (event) => events.push(event),
+  })
+  const run = async (command: string, input: unknown, options: { ttlMs?: number; commandId?: string } = {}) => {
+    const commandId = options.commandId ?? ulid()
+    runner.dispatch({
+      type: 'run',
+      commandId,
+      command,
+      input,
+      ttlMs: options.ttlMs ?? 60_000,
+      by: { name: 't', isAdmin: true },
+    })
+    return commandId
+  }
+  const final = async (commandId: string) => {
+    for (;;) {
+      const event = events.find(
+        (event) => (event.type === 'command_result' || event.type === 'command_error') && event.commandId === commandId,
+      )
+      if (event !== undefined) return event
+      await sleep(5)
+    }
+  }
+  return { home, runner, events, run, final }
+}
+
+const ECHO = `
+[commands.echo]
+run = ["scripts/echo.sh", "fixed", "{name}", "{missing}", "{list}"]
+input = { type = "object", required = ["name"], properties = { name = { type = "string" } } }
+output = { type = "array" }
+`
+const ECHO_SH =
+  '#!/bin/sh\necho \'{"progress": 40, "message": "half"}\' >&2\necho plain >&2\njq -nc --args \'$ARGS.positional\' -- "$@"\n'
+
+describe('executables as commands', () => {
+  it('get input fields as positional arguments, exactly, and answer with JSON', async () => {
+    const { run, final, events } = await setUp(ECHO, { 'echo.sh': ECHO_SH })
+    const name = '$(id); `x` "q" \' & | > *\nü'
+    const id = await run('echo', { name, list: [1, 'a'] })
+    expect(await final(id)).toMatchObject({ type: 'command_result', output: ['fixed', name, '', '[1,"a"]'] })
+    expect(events.map((event) => event.type)).toEqual(['command_ack', 'command_progress', 'command_result'])
+    expect(events[1]).toMatchObject({ progress: 40, message: 'half' })
+  })
+  it('refuse a value that would be taken for an option', async () => {
+    const { run, final } = await setUp(ECHO, { 'echo.sh': ECHO_SH })
+    expect(await final(await run('echo', { name: '--upload-pack=x' }))).toMatchObject({
+      error: { code: 'INVALID_INPUT' },
+    })
+  })
+  it('are refused before they start when the input does not fit', async () => {
+    const { run, final, events } = await setUp(ECHO, { 'echo.sh': ECHO_SH })
+    expect(await final(await run('echo', { name: 5 }))).toMatchObject({
+      state: 'rejected',
+      error: { code: 'INVALID_INPUT' },
+    })
+    expect(events.some((event) => event.type === 'command_ack')).toBe(false)
+  })
+  it('fail with INVALID_OUTPUT when stdout is not one JSON value, or not the declared one', async () => {
+    const { run, final } = await setUp(`${ECHO}\n[commands.junk]\nrun = ["echo", "hello"]\n`, {
+      'echo.sh': '#!/bin/sh\necho 5\n',
+    })
+    expect(await final(await run('junk', {}))).toMatchObject({ state: 'failed', error: { code: 'INVALID_OUTPUT' } })
+    expect(await final(await run('echo', { name: 'x' }))).toMatchObject({
+      state: 'failed',
+      error: { code: 'INVALID_OUTPUT' },
+    })
+  })
+  it('are stopped when they run out of time', async () => {
+    const { run, final } = await setUp('[commands.slow]\nrun = ["sleep", "60"]\ntimeoutMs = 100\n')
+    expect(await final(await run('slow', {}))).toMatchObject({ state: 'failed', error: { code: 'TIMEOUT' } })
+  })
+})
+
+describe('CommandRunner', () => {
+  it('runs a repeated id once and says its result again', async () => {
+    const { home, run, final, events } = await setUp('[commands.mark]\nrun = ["sh", "-c", "echo x >>mark; echo 1"]\n')
+    const commandId = ulid()
+    await run('mark', {}, { commandId })
+    await run('mark', {}, { commandId })
+    await final(commandId)
+    await run('mark', {}, { commandId })
+    expect(events.filter((event) => event.type === 'command_result')).toHaveLength(2)
+    expect(events.filter((event) => event.type === 'command_ack')).toHaveLength(1)
+    const { readFile } = await import('node:fs/promises')
+    expect(await readFile(join(home, 'mark'), 'utf8')).toBe('x\n')
+  })
+  it('rejects what it does not know', async () => {
+    const { run, final } = await setUp('[commands]\n')
+    expect(await final(await run('nothing', {}))).toMatchObject({
+      state: 'rejected',
+      error: { code: 'UNKNOWN_COMMAND' },
+    })
+  })
+  it('cancels a running command', async () => {
+    const { run, final, runner, events } = await setUp('[commands.slow]\nrun = ["sleep", "60"]\n')
+    const commandId = await run('slow', {})
+    while (!events.some((event) => event.type === 'command_ack')) await sleep(5)
+    runner.dispatch({ type: 'cancel', commandId })
+    expect(await final(commandId)).toMatchObject({ state: 'cancelled', error: { code: 'CANCELLED' } })
+  })
+  it('lets a command expire that waited longer than its time to live', async () => {
+    const { run, final } = await setUp('[commands.slow]\nrun = ["sh", "-c", "sleep 0.3; echo 1"]\nconcurrency = 1\n')
+    const first = await run('slow', {})
+    const second = await run('slow', {}, { ttlMs: 50 })
+    expect(await final(second)).toMatchObject({ state: 'expired', error: { code: 'EXPIRED' } })
+    expect(await final(first)).toMatchObject({ type: 'command_result' })
+  })
+  it('runs commands of one session in order, one at a time', async () => {
+    const { home, run, final } = await setUp(
+      '[commands.log]\nrun = ["sh", "-c", "echo in $1 >>log; sleep 0.05; echo out $1 >>log; echo 1", "sh", "{word}"]\n',
+    )
+    const ids = await Promise.all(['a', 'b', 'c'].map((word) => run('log', { sessionId: 'p_s', word })))
+    await Promise.all(ids.map(final))
+    const { readFile } = await import('node:fs/promises')
+    expect(await readFile(join(home, 'log'), 'utf8')).toBe('in a\nout a\nin b\nout b\nin c\nout c\n')
+  })
+})
+
+describe('commands.toml', () => {
+  it.each([
+    ['[commands.x]\n', 'needs either'],
+    ['[commands.x]\nrun = ["a"]\nmodule = "b"\n', 'needs either'],
+    ['[commands.x]\nrun = ["a"]\nfoo = 1\n', 'foo'],
+    ['[commands.create_session]\nrun = ["a"]\n', 'built-in'],
+    ['[commands.x\n', 'not valid TOML'],
+    ['[commands.x]\nrun = ["a"]\ninput = { type = "nonsense" }\n', 'JSON Schema'],
+  ])('is refused with the reason: %j', async (toml, reason) => {
+    await expect(setUp(toml)).rejects.toMatchObject({ code: 'INVALID_INPUT', message: expect.stringContaining(reason) })
+  })
+})

@@ -1,0 +1,26 @@
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { lockDirectories } from './lock-directories.ts'
+
+it('lets one holder in at a time and names the directory that is taken', async () => {
+  const home = await mkdtemp(join(tmpdir(), 'aio-lock-'))
+  const run = await mkdtemp(join(tmpdir(), 'aio-lock-'))
+  {
+    await using _first = await lockDirectories([home, run])
+    await expect(lockDirectories([run])).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining(run),
+    })
+  }
+  await using _second = await lockDirectories([home, run])
+})
+
+it('holds nothing when it could not hold all', async () => {
+  const free = await mkdtemp(join(tmpdir(), 'aio-lock-'))
+  const taken = await mkdtemp(join(tmpdir(), 'aio-lock-'))
+  await using _holder = await lockDirectories([taken])
+  await expect(lockDirectories([free, taken])).rejects.toMatchObject({ code: 'CONFLICT' })
+  await using _again = await lockDirectories([free])
+})

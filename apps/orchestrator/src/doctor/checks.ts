@@ -1,0 +1,187 @@
+import { access, constants, mkdir, mkdtemp, readFile, rm, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { toAioError } from '@ai-orchestration/protocol'
+import { Agents } from '../agent/agents.ts'
+import type { OrchestratorConfig } from '../config.ts'
+import type { Logger } from '../log.ts'
+import { run } from '../process/run.ts'
+import { describeRuntime } from '../session/runtime-version.ts'
+
+/** What a check found. `warn` works and should be looked at. */
+export interface Check {
+  name: string
+  ok: boolean | 'warn'
+  message: string
+  /** What to do about it. */
+  fix?: string
+}
+
+/** Free space below which a machine is about to be in trouble, in bytes. */
+const DISK_LOW_BYTES = 2 * 1024 ** 3
+
+const APT: Record<string, string> = {
+  runc: 'runc',
+  tmux: 'tmux',
+  git: 'git',
+  tini: 'tini',
+  nsenter: 'util-linux',
+  setpriv: 'util-linux',
+}
+
+/** Runs every check of this machine; each tells what it found and what to do. */
+export async function checkMachine(config: OrchestratorConfig, log: Logger): Promise<Check[]> {
+  const groups = await Promise.all([
+    one('node', checkNode),
+    ...['runc', 'tmux', 'git', 'tini', 'nsenter'].map((name) => one(name, () => checkProgram(name))),
+    one('root', checkRoot),
+    one('user namespaces', checkUserNamespaces),
+    one('overlay', () => checkOverlay(config)),
+    one('seccomp', checkSeccomp),
+    one('cgroups', checkCgroups),
+    one('rootfs', () => checkRootfs(config)),
+    one('disk', () => checkDisk(config)),
+    many('agents', () => checkAgents(config, log)),
+  ])
+  return groups.flat()
+}
+
+type Finding = Omit<Check, 'name'>
+
+async function one(name: string, check: () => Promise<Finding>): Promise<Check[]> {
+  return await many(name, async () => [{ name, ...(await check()) }])
+}
+
+async function many(name: string, check: () => Promise<Check[]>): Promise<Check[]> {
+  try {
+    return await check()
+  } catch (error) {
+    return [{ name, ok: false, message: toAioError(error).message }]
+  }
+}
+
+async function checkNode(): Promise<Finding> {
+  const [major = 0] = process.versions.node.split('.').map(Number)
+  return major >= 24
+    ? { ok: true, message: process.version }
+    : {
+        ok: false,
+        message: `${process.version} is too old`,
+        fix: 'Run through `npx aio` from the clone, which brings Node 24.',
+      }
+}
+
+async function checkProgram(name: string): Promise<Finding> {
+  const result = await run(name, [name === 'tmux' ? '-V' : '--version'], { allowFailure: true })
+  if (result.exitCode === null || result.exitCode < 0)
+    return { ok: false, message: 'not installed', fix: `apt-get install -y ${APT[name] ?? name}` }
+  const version = /\d+\.\d+[\w.+~-]*/.exec(result.stdout + result.stderr)?.[0] ?? 'installed'
+  const warning = name === 'runc' ? describeRuntime(version)[0] : undefined
+  return warning === undefined ? { ok: true, message: version } : { ok: 'warn', message: warning }
+}
+
+async function checkRoot(): Promise<Finding> {
+  return process.getuid?.() === 0
+    ? { ok: true, message: 'runs as root' }
+    : {
+        ok: false,
+        message: 'does not run as root, which overlay workspaces and private uid ranges need here',
+        fix: 'Start it with sudo; containers are not root on this machine either way.',
+      }
+}
+
+async function checkUserNamespaces(): Promise<Finding> {
+  const result = await run('unshare', ['--user', '--map-root-user', '--pid', '--fork', '--net', 'true'], {
+    allowFailure: true,
+  })
+  return result.exitCode === 0
+    ? { ok: true, message: 'can be made' }
+    : {
+        ok: false,
+        message: `cannot be made: ${result.stderr.trim()}`,
+        fix: 'Allow them: sysctl -w user.max_user_namespaces=15000 (and kernel.unprivileged_userns_clone=1 where it exists).',
+      }
+}
+
+async function checkOverlay(config: OrchestratorConfig): Promise<Finding> {
+  await mkdir(config.projectsDir, { recursive: true })
+  const directory = await mkdtemp(join(config.projectsDir, '.doctor-'))
+  try {
+    const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(directory, name))
+    for (const path of [lower, upper, work, merged]) if (path !== undefined) await mkdir(path)
+    const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`
+    const result = await run('mount', ['-t', 'overlay', 'overlay', '-o', options, `${merged}`], { allowFailure: true })
+    if (result.exitCode === 0) await run('umount', [`${merged}`])
+    return result.exitCode === 0
+      ? { ok: true, message: `can be mounted in ${config.projectsDir}` }
+      : {
+          ok: false,
+          message: `cannot be mounted in ${config.projectsDir}: ${result.stderr.trim().split('\n')[0]}`,
+          fix: 'Put PROJECTS_DIR on ext4, xfs or btrfs of a kernel with overlayfs; it cannot lie on another overlay.',
+        }
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+async function checkSeccomp(): Promise<Finding> {
+  const actions = await readFile('/proc/sys/kernel/seccomp/actions_avail', 'utf8').catch(() => '')
+  return actions.includes('errno')
+    ? { ok: true, message: 'the kernel filters system calls' }
+    : { ok: false, message: 'this kernel has no seccomp filter', fix: 'Use a kernel with CONFIG_SECCOMP_FILTER.' }
+}
+
+async function checkCgroups(): Promise<Finding> {
+  const isV2 = (await statfs('/sys/fs/cgroup')).type === 0x63677270
+  const names = isV2
+    ? (await readFile('/sys/fs/cgroup/cgroup.controllers', 'utf8')).split(/\s+/)
+    : (await readFile('/proc/cgroups', 'utf8'))
+        .split('\n')
+        .flatMap((line) => (line.endsWith('\t1') ? [line.split('\t')[0] ?? ''] : []))
+  const missing = ['memory', 'pids', 'cpu'].filter((name) => !names.includes(name))
+  if (missing.length > 0)
+    return {
+      ok: false,
+      message: `no ${missing.join(', ')} controller`,
+      fix: 'Enable it on the kernel command line, for example cgroup_enable=memory.',
+    }
+  const probe = isV2 ? '/sys/fs/cgroup' : '/sys/fs/cgroup/memory'
+  const isWritable = await access(probe, constants.W_OK).then(
+    () => true,
+    () => false,
+  )
+  return isWritable
+    ? { ok: true, message: `version ${isV2 ? 2 : 1} with memory, pids and cpu` }
+    : {
+        ok: false,
+        message: `${probe} cannot be written`,
+        fix: 'Run as root, outside a container or in a privileged one.',
+      }
+}
+
+async function checkRootfs(config: OrchestratorConfig): Promise<Finding> {
+  const isThere = await access(config.rootfsDir).then(
+    () => true,
+    () => false,
+  )
+  return isThere
+    ? { ok: true, message: config.rootfsDir }
+    : { ok: true, message: "skeleton over this machine's /usr, read-only" }
+}
+
+async function checkDisk(config: OrchestratorConfig): Promise<Finding> {
+  const { bavail, bsize } = await statfs(config.projectsDir)
+  const free = bavail * bsize
+  const message = `${(free / 1024 ** 3).toFixed(1)} GB free in ${config.projectsDir}`
+  return free > DISK_LOW_BYTES
+    ? { ok: true, message }
+    : { ok: 'warn', message, fix: 'Make room, or move PROJECTS_DIR.' }
+}
+
+async function checkAgents(config: OrchestratorConfig, log: Logger): Promise<Check[]> {
+  const agents = await Agents.open({ config, log })
+  return agents.list().map((agent) => ({
+    name: `agent ${agent.id}`,
+    ok: agent.ready ? true : 'warn',
+    message: agent.ready ? (agent.version ?? 'ready') : (agent.reason ?? 'not ready'),
+  }))
+}

@@ -1,0 +1,108 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { AioError, type OrchestratorEvent, toAioError, VERSION } from '@ai-orchestration/protocol'
+import { createClient } from '@ai-orchestration/sdk'
+import { Agents } from './agent/agents.ts'
+import { CommandRunner } from './command/command-runner.ts'
+import { CommandRegistry } from './command/registry.ts'
+import { loadConfig, type OrchestratorConfig } from './config.ts'
+import { readIdentity } from './disk/identity.ts'
+import { lockDirectories } from './disk/lock-directories.ts'
+import { readToken } from './disk/token.ts'
+import { Doors } from './door/doors.ts'
+import { Execs } from './exec/execs.ts'
+import { Link } from './link/link.ts'
+import { Streams } from './link/streams.ts'
+import { createLogger, type Logger } from './log.ts'
+import { describeMachine } from './machine.ts'
+import { Projects } from './project/projects.ts'
+import { describeRuntime } from './session/runtime-version.ts'
+import { Sessions } from './session/sessions.ts'
+import { untilStopped } from './stop.ts'
+import { Terminals } from './terminal/terminals.ts'
+import { Tmux } from './terminal/tmux.ts'
+
+/** Runs an orchestrator until it is told to stop. Sessions live on without it. */
+async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
+  const stopped = untilStopped(config.isSupervised)
+  await mkdir(config.aioHome, { recursive: true, mode: 0o700 })
+  await mkdir(config.aioRun, { recursive: true, mode: 0o711 })
+  await using _locks = await lockDirectories([config.aioHome, config.aioRun, config.projectsDir])
+  const id = await readIdentity(config.aioHome)
+
+  const archivesDir = join(config.aioHome, 'archives')
+  const projects = await Projects.open({ projectsDir: config.projectsDir, archivesDir, orchestratorId: id, log })
+  const tmux = await Tmux.open({ aioRun: config.aioRun, log })
+  const agents = await Agents.open({ config, log })
+  await using doors = new Doors({ config, log })
+  await using sessions = await Sessions.open({ config, log, orchestratorId: id, projects, tmux, agents, doors })
+  await sessions.adopt()
+  const registry = await CommandRegistry.open(shipped('commands.toml'), join(config.aioHome, 'commands.toml'))
+
+  const machine = await describeMachine()
+  const describe = () => ({
+    id,
+    name: config.name,
+    version: VERSION,
+    machine,
+    agents: agents.list(),
+    isolation: config.isolation,
+    warnings: describeRuntime(machine.runc),
+  })
+  const services = { config, projects, sessions, agents }
+  const publish = (event: OrchestratorEvent) => link.publish(event)
+  const runner = new CommandRunner({ registry, services, log, publish })
+  await using terminals = new Terminals({ tmux, sessions, log })
+  await using execs = new Execs({ sessions, log })
+  await using client = createClient({
+    url: config.relayUrl,
+    token: () => readToken(config),
+    headers: { 'x-aio-role': 'orchestrator' },
+    connectTimeoutMs: Number.POSITIVE_INFINITY,
+  })
+  using link = new Link({
+    client,
+    log,
+    describe: () => ({
+      orchestrator: describe(),
+      commands: registry.list(),
+      projects: projects.list(),
+      sessions: sessions.list(),
+      known: runner.known(),
+    }),
+    onDispatch: (dispatch) => runner.dispatch(dispatch),
+    onRegistered: (epoch) => new Streams({ client, epoch, terminals, execs, log }),
+  })
+  projects.onChange(publish)
+  sessions.onChange(publish)
+  agents.onChange(() => {
+    const now = new Date().toISOString()
+    publish({ type: 'orchestrator_updated', orchestrator: { ...describe(), state: 'online', lastSeenAt: now } })
+  })
+
+  log.info({ id, projects: projects.list().length, sessions: sessions.list().length }, 'orchestrator started')
+  await Promise.race([link.keep(), stopped])
+  log.info('orchestrator stopped; its sessions go on')
+}
+
+function shipped(file: string): string {
+  return fileURLToPath(new URL(`../config/${file}`, import.meta.url))
+}
+
+function start(): Promise<void> {
+  const config = loadConfig(process.env)
+  const log = createLogger(config.logLevel)
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'a promise was rejected and nobody looked'))
+  return main(config, log)
+}
+
+try {
+  await start()
+  process.exit(0)
+} catch (error) {
+  const problem = toAioError(error)
+  process.stderr.write(`aio orchestrator: ${problem.message}\n`)
+  if (!(error instanceof AioError) && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  process.exit(1)
+}

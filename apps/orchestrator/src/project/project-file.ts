@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises'
+import {
+  AioError,
+  describeIssues,
+  projectIdSchema,
+  slugSchema,
+  timestampSchema,
+  titleSchema,
+} from '@ai-orchestration/protocol'
+import { parse, stringify } from 'smol-toml'
+import { z } from 'zod'
+import { writeFileDurably } from '../disk/write-file-durably.ts'
+
+/** Untracked paths with these names can be made again and are not work: removing a session may lose them. */
+export const DEFAULT_DISPOSABLE = ['node_modules', 'target', 'dist', '.venv', '.next']
+
+/** What `project.toml` holds. People may edit it; keys that are not known here are kept out of our way by being refused. */
+const projectFileSchema = z.strictObject({
+  id: projectIdSchema,
+  name: slugSchema,
+  title: titleSchema.optional(),
+  /** Without user and password. */
+  repoUrl: z.string().optional(),
+  defaultBranch: z.string().min(1),
+  agent: slugSchema.optional(),
+  /** Names of untracked files and directories that may be lost with a session. */
+  disposable: z.array(z.string().min(1)).default(DEFAULT_DISPOSABLE),
+  /** Who commits inside sessions; the orchestrator's own git identity when absent. */
+  git: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }).optional(),
+  createdAt: timestampSchema,
+})
+
+/** A project as its file describes it. */
+export type ProjectFile = z.output<typeof projectFileSchema>
+
+/**
+ * Reads a `project.toml`.
+ *
+ * @throws AioError INVALID_INPUT that names the file and what is wrong with it; NOT_FOUND when there is none.
+ */
+export async function readProjectFile(path: string): Promise<ProjectFile> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    throw new AioError('NOT_FOUND', `${path} cannot be read.`, { cause: error })
+  }
+  let data: unknown
+  try {
+    data = parse(text)
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
+    throw new AioError('INVALID_INPUT', `${path} is not valid TOML: ${reason}`, { cause: error })
+  }
+  const parsed = projectFileSchema.safeParse(data)
+  if (!parsed.success) throw new AioError('INVALID_INPUT', `${path} is not valid. ${describeIssues(parsed.error)}`)
+  return parsed.data
+}
+
+/** Writes a `project.toml` so that a crash leaves either the old file or the new one. */
+export async function writeProjectFile(path: string, project: ProjectFile): Promise<void> {
+  await writeFileDurably(path, stringify(project), 0o644)
+}

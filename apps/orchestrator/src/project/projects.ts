@@ -1,0 +1,279 @@
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  AioError,
+  type CloneUrl,
+  type CommandInput,
+  isSlug,
+  type OrchestratorEvent,
+  type Project,
+  parseCloneUrl,
+  toAioError,
+} from '@ai-orchestration/protocol'
+import type { Steps } from '../command/steps.ts'
+import type { Logger } from '../log.ts'
+import { run } from '../process/run.ts'
+import { DEFAULT_DISPOSABLE, type ProjectFile, readProjectFile, writeProjectFile } from './project-file.ts'
+import { cloneRepository, fetchOrigin, hardenRepository, initRepository, settleDefaultBranch } from './repository.ts'
+
+/** What {@link Projects} needs of the rest. */
+export interface ProjectServices {
+  projectsDir: string
+  /** Where the directory of a deleted project is moved to. */
+  archivesDir: string
+  orchestratorId: string
+  log: Logger
+}
+
+/** Where the parts of a project lie. */
+export interface ProjectPaths {
+  dir: string
+  repo: string
+  bundles: string
+  bases: string
+}
+
+/** A project with what only its own machine needs to know. */
+export interface ProjectRecord extends Project {
+  disposable: string[]
+  git: { name: string; email: string } | undefined
+}
+
+/** A fetch of the default branch is not repeated within this time, in milliseconds. */
+const FETCH_INTERVAL_MS = 60_000
+
+/** The projects of this machine: one directory each under PROJECTS_DIR. */
+export class Projects {
+  readonly #services: ProjectServices
+  readonly #projects = new Map<string, ProjectRecord>()
+  readonly #creating = new Set<string>()
+  readonly #fetchedAt = new Map<string, number>()
+  readonly #listeners = new Set<(event: OrchestratorEvent) => void>()
+
+  private constructor(services: ProjectServices) {
+    this.#services = services
+  }
+
+  /** Reads every project of PROJECTS_DIR; one whose file is not valid is left alone and reported in the log. */
+  static async open(services: ProjectServices): Promise<Projects> {
+    await mkdir(services.projectsDir, { recursive: true })
+    const projects = new Projects(services)
+    for (const entry of await readdir(services.projectsDir, { withFileTypes: true })) {
+      if (!entry.isDirectory() || !isSlug(entry.name)) continue
+      await projects.#load(entry.name)
+    }
+    return projects
+  }
+
+  async #load(id: string): Promise<void> {
+    const path = join(this.#services.projectsDir, id, 'project.toml')
+    try {
+      const file = await readProjectFile(path)
+      if (file.id !== id) throw new AioError('INVALID_INPUT', `${path} is about ${file.id}, not about ${id}.`)
+      this.#projects.set(id, this.#record(file))
+    } catch (error) {
+      // A directory that is not a project is none of our business; a broken project file is worth a line.
+      const problem = toAioError(error)
+      if (problem.code !== 'NOT_FOUND') this.#services.log.warn({ project: id }, problem.message)
+    }
+  }
+
+  #record(file: ProjectFile): ProjectRecord {
+    return {
+      id: file.id,
+      name: file.name,
+      ...(file.title === undefined ? {} : { title: file.title }),
+      ...(file.repoUrl === undefined ? {} : { repoUrl: file.repoUrl }),
+      orchestratorId: this.#services.orchestratorId,
+      defaultBranch: file.defaultBranch,
+      ...(file.agent === undefined ? {} : { agent: file.agent }),
+      createdAt: file.createdAt,
+      disposable: file.disposable,
+      git: file.git,
+    }
+  }
+
+  /** All projects, by name. */
+  list(): Project[] {
+    return [...this.#projects.values()].map(toPublic).sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  /** One project, if it exists. */
+  get(id: string): ProjectRecord | undefined {
+    return this.#projects.get(id)
+  }
+
+  /** One project. @throws AioError NOT_FOUND. */
+  require(id: string): ProjectRecord {
+    const project = this.#projects.get(id)
+    if (project === undefined)
+      throw new AioError('NOT_FOUND', `There is no project ${id} on this machine. \`aio projects list\` shows all.`)
+    return project
+  }
+
+  /** Where a project's parts lie, whether it exists or not. */
+  paths(id: string): ProjectPaths {
+    if (!isSlug(id)) throw new AioError('INVALID_INPUT', 'A project id is a name.')
+    const dir = join(this.#services.projectsDir, id)
+    return { dir, repo: join(dir, '.repo'), bundles: join(dir, '.bundles'), bases: join(dir, '.bases') }
+  }
+
+  /** Calls back for every project that is made, changed or removed. @returns the way to stop it. */
+  onChange(listener: (event: OrchestratorEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /**
+   * Makes a project: clones its repository, or makes an empty one. It appears at once or not at all.
+   *
+   * @throws AioError CONFLICT when the name is taken, INVALID_INPUT when there is none, FORBIDDEN when a local path is
+   * asked for by someone who is no admin, EXEC_ERROR when the clone fails.
+   */
+  async create(input: CommandInput<'create_project'>, by: { isAdmin: boolean }, steps: Steps): Promise<Project> {
+    const source = input.repoUrl === undefined ? undefined : parseCloneUrl(input.repoUrl)
+    if (source?.kind === 'local' && !by.isAdmin)
+      throw new AioError(
+        'FORBIDDEN',
+        "Only an admin may clone a path of the orchestrator's machine. Use an https or ssh URL.",
+      )
+    const id = nameOf(input, source)
+    const { dir } = this.paths(id)
+    if (this.#creating.has(id) || this.#projects.has(id) || (await exists(dir)))
+      throw new AioError(
+        'CONFLICT',
+        `A project or directory named ${id} exists on this machine. Choose another name, for example with \`aio projects create NAME --repo URL\`.`,
+      )
+    this.#creating.add(id)
+    try {
+      return await this.#make(id, input, source, steps)
+    } finally {
+      this.#creating.delete(id)
+    }
+  }
+
+  async #make(
+    id: string,
+    input: CommandInput<'create_project'>,
+    source: CloneUrl | undefined,
+    steps: Steps,
+  ): Promise<Project> {
+    // A dot keeps the unfinished directory from being taken for a project.
+    const unfinished = await mkdtemp(join(this.#services.projectsDir, `.creating-${id}-`))
+    const repo = join(unfinished, '.repo')
+    await steps.run(
+      'Repository',
+      async () => {
+        if (source === undefined) await initRepository(repo)
+        else
+          await cloneRepository(source, repo, {
+            signal: steps.signal,
+            onProgress: (percent, text) => steps.progress(percent, text),
+          })
+      },
+      async () => await rm(unfinished, { recursive: true, force: true }),
+    )
+    const file: ProjectFile = {
+      id,
+      name: id,
+      ...(input.title === undefined ? {} : { title: input.title }),
+      ...(source === undefined ? {} : { repoUrl: source.redacted }),
+      defaultBranch: await settleDefaultBranch(repo),
+      ...(input.agent === undefined ? {} : { agent: input.agent }),
+      disposable: DEFAULT_DISPOSABLE,
+      createdAt: new Date().toISOString(),
+    }
+    const { dir } = this.paths(id)
+    // The rename comes last, so that there is nothing to undo here: before it, the first step's undo takes all away.
+    await steps.run('Project', async () => {
+      await hardenRepository(repo)
+      await mkdir(join(unfinished, '.bundles'), { mode: 0o700 })
+      await mkdir(join(unfinished, '.bases'), { mode: 0o711 })
+      await writeProjectFile(join(unfinished, 'project.toml'), file)
+      await chmod(unfinished, 0o711)
+      await rename(unfinished, dir)
+    })
+    const project = this.#record(file)
+    this.#projects.set(id, project)
+    this.#fetchedAt.set(id, Date.now())
+    this.#emit({ type: 'project_updated', projectId: id, project: toPublic(project) })
+    return toPublic(project)
+  }
+
+  /**
+   * Fetches a project's origin unless that was done a moment ago; a failure is reported in the log and changes nothing.
+   */
+  async refresh(id: string): Promise<void> {
+    const project = this.require(id)
+    const last = this.#fetchedAt.get(id) ?? 0
+    if (project.repoUrl === undefined || Date.now() - last < FETCH_INTERVAL_MS) return
+    this.#fetchedAt.set(id, Date.now())
+    try {
+      await fetchOrigin(this.paths(id).repo, parseCloneUrl(project.repoUrl).kind)
+    } catch (error) {
+      this.#services.log.warn({ project: id }, `origin could not be fetched: ${toAioError(error).message}`)
+    }
+  }
+
+  /**
+   * Takes a project away; its directory with all branches is moved to the archives, not deleted. The caller makes sure
+   * that it has no session.
+   *
+   * @returns where it was moved to.
+   */
+  async delete(id: string, steps: Steps): Promise<{ projectId: string; archive: string }> {
+    this.require(id)
+    const archive = join(
+      this.#services.archivesDir,
+      'projects',
+      `${id}-${new Date().toISOString().replaceAll(':', '')}`,
+    )
+    await steps.run('Archive', async () => {
+      await mkdir(join(this.#services.archivesDir, 'projects'), { recursive: true, mode: 0o700 })
+      await move(this.paths(id).dir, archive)
+    })
+    this.#projects.delete(id)
+    this.#emit({ type: 'project_removed', projectId: id })
+    return { projectId: id, archive }
+  }
+
+  #emit(event: OrchestratorEvent): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+}
+
+function toPublic({ disposable: _disposable, git: _git, ...project }: ProjectRecord): Project {
+  return project
+}
+
+function nameOf(input: CommandInput<'create_project'>, source: CloneUrl | undefined): string {
+  const name = input.name ?? source?.inferredName
+  if (name === undefined)
+    throw new AioError(
+      'INVALID_INPUT',
+      source === undefined
+        ? 'A project without a repository needs a name.'
+        : 'No project name can be made from this repository URL: give one.',
+    )
+  return name
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
+    throw error
+  }
+}
+
+async function move(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error
+    await run('cp', ['-a', '--', from, to])
+    await rm(from, { recursive: true, force: true })
+  }
+}
