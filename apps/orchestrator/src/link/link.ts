@@ -2,18 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AioError,
   type Dispatch,
+  dispatchSchema,
   LINK_VERSION,
   type OrchestratorEvent,
   type Registration,
   toAioError,
 } from '@ai-orchestration/protocol'
-import type { AioClient } from '@ai-orchestration/sdk'
+import type { Client } from '@ai-orchestration/sdk'
 import type { Logger } from '../log.ts'
 import { Outbox } from './outbox.ts'
 
 /** What the link needs of the rest. */
 export interface LinkOptions {
-  client: AioClient
+  client: Client
   log: Logger
   /** What this orchestrator says of itself, made anew for each connection. */
   describe: () => Omit<Registration, 'linkVersion'>
@@ -79,7 +80,11 @@ export class Link {
     const commands = client.orchestrator.commands.subscribe(
       { epoch },
       {
-        onData: ({ data }) => onDispatch(data),
+        // After a lost socket the client would ask again with an epoch that is over: register anew instead.
+        onConnectionStateChange: ({ state }) => {
+          if (state === 'connecting') lost.reject(new AioError('UNAVAILABLE', 'The connection to the relay was lost.'))
+        },
+        onData: ({ data }) => onDispatch(dispatchSchema.parse(data)),
         onError: (error) => lost.reject(error),
         onComplete: () => lost.reject(new AioError('UNAVAILABLE', 'The relay ended the connection.')),
       },
