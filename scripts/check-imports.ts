@@ -26,7 +26,7 @@ const RULES: Rule[] = [
   { folder: 'apps/web', may: ['protocol', 'sdk'], mayNot: /^(zx|ws$|pino)/ },
   { folder: 'apps/cli', may: ['protocol', 'sdk'], mayNot: /^(@trpc\/|zx|ws$|next)/ },
   { folder: 'e2e', may: ['protocol', 'sdk'] },
-  { folder: 'bench', may: ['protocol', 'sdk'] },
+  { folder: 'bench', may: ['protocol', 'sdk', 'e2e'] },
 ]
 
 const IMPORT = /^\s*(?:import|export)\s+(type\s+)?(?:[^'"]*?\sfrom\s+)?['"]([^'"]+)['"]/gm
@@ -46,7 +46,7 @@ function check(rule: Rule, file: string): string[] {
   const problems: string[] = []
   for (const [, isType, specifier] of readFileSync(file, 'utf8').matchAll(IMPORT)) {
     if (specifier === undefined) continue
-    const own = /^@ai-orchestration\/([a-z]+)/.exec(specifier)?.[1]
+    const own = /^@ai-orchestration\/([a-z0-9]+)/.exec(specifier)?.[1]
     if (own !== undefined && !rule.may.includes(own)) {
       const { typesOnly } = rule
       const isAllowed = typesOnly?.name === own && typesOnly.file === inside && isType !== undefined

@@ -1,0 +1,22 @@
+// `pnpm bench [relay|sessions] [--json]`: what things cost, each beside a baseline measured in the same run.
+import { benchRelay } from './relay.ts'
+import type { Figure } from './report.ts'
+import { printFigures } from './report.ts'
+import { benchSessions } from './sessions.ts'
+
+const SUITES: Record<string, () => Promise<Figure[]>> = { relay: benchRelay, sessions: benchSessions }
+
+const chosen = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
+const unknown = chosen.find((name) => !(name in SUITES))
+if (unknown !== undefined) {
+  console.error(`There is no bench ${unknown}. There are: ${Object.keys(SUITES).join(', ')}.`)
+  process.exit(2)
+}
+
+const figures: Figure[] = []
+for (const [name, run] of Object.entries(SUITES)) {
+  if (chosen.length > 0 && !chosen.includes(name)) continue
+  if (!process.argv.includes('--json')) console.error(`${name}…`)
+  figures.push(...(await run()))
+}
+printFigures(figures, process.argv.includes('--json'))
