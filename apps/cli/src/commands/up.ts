@@ -1,0 +1,136 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { AioError } from '@ai-orchestration/protocol'
+import { createClient } from '@ai-orchestration/sdk'
+import type { Cli } from '../cli.ts'
+import { EXIT } from '../exit-code.ts'
+import { isLoopback, readIfPresent, runningRelay, webAddress } from '../relay-address.ts'
+import { LogFile } from '../up/log-file.ts'
+import { readableLogLine } from '../up/log-line.ts'
+import { type ServiceName, Supervised } from '../up/supervised.ts'
+import { qrCode } from './login.ts'
+
+/** How often we look whether the services are there, in milliseconds. */
+const LOOK_MS = 50
+
+/** A service that dies this often in a row before all was ready will not come up by trying. */
+const DEATHS_MAX = 3
+
+/** How long the services may take to be ready, in milliseconds. */
+const READY_MS = 60_000
+
+/**
+ * `aio up`: relay and orchestrator in the foreground, started again when one dies. Ctrl-C stops both and leaves the
+ * agent sessions running.
+ *
+ * @returns 0 after Ctrl-C or SIGTERM, 1 when the services do not come up.
+ */
+export async function up(cli: Cli): Promise<number> {
+  const stopping = new AbortController()
+  const stop = () => stopping.abort()
+  process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop)
+  const relay = supervise(cli, 'relay', process.env)
+  let orchestrator: Supervised | undefined
+  try {
+    relay.start()
+    const url = await ready(relay, stopping.signal, () => relayOf(cli, relay))
+    orchestrator = supervise(cli, 'orchestrator', { ...process.env, RELAY_URL: cli.config.relayUrl ?? url })
+    orchestrator.start()
+    await ready(orchestrator, stopping.signal, () => hasOrchestrator(url))
+    await sayReady(cli, url)
+    await stopped(stopping.signal)
+  } catch (thrown) {
+    if (!stopping.signal.aborted) throw thrown
+  } finally {
+    if (!cli.out.isJson) cli.out.note('Stopping relay and orchestrator; sessions go on.')
+    await orchestrator?.stop()
+    await relay.stop()
+  }
+  return EXIT.done
+}
+
+function supervise(cli: Cli, name: ServiceName, env: Record<string, string | undefined>): Supervised {
+  const log = new LogFile(join(cli.config.aioHome, 'logs', `${name}.log`))
+  return new Supervised(name, env, {
+    line: (line) => {
+      log.write(line)
+      const shown = readableLogLine(line)
+      if (shown === undefined) return
+      cli.out.note(`${cli.out.colour(shown.isError ? 'red' : 'yellow', name, process.stderr)} ${shown.text}`)
+    },
+    restarting: (how, inMs) =>
+      cli.out.note(`The ${name} ${how}; starting it again in ${inMs / 1_000} s. Its log: ${log.path}`),
+  })
+}
+
+/** Waits until `look` finds something. @throws AioError when the service keeps dying or takes too long. */
+async function ready<T>(service: Supervised, signal: AbortSignal, look: () => Promise<T | undefined>): Promise<T> {
+  const until = performance.now() + READY_MS
+  for (;;) {
+    const found = await look()
+    if (found !== undefined) return found
+    if (service.quickDeaths >= DEATHS_MAX)
+      throw new AioError('EXEC_ERROR', `The ${service.name} does not start; the lines above say why.`)
+    if (performance.now() > until)
+      throw new AioError(
+        'TIMEOUT',
+        `The ${service.name} was not ready within ${READY_MS / 1_000} seconds. Try: aio doctor`,
+      )
+    await sleep(LOOK_MS, undefined, { signal })
+  }
+}
+
+/** The relay's WebSocket URL, once the file of the running relay is that of our child and it answers. */
+async function relayOf(cli: Cli, relay: Supervised): Promise<string | undefined> {
+  const file = await runningRelay(cli.config)
+  if (file === undefined || file.pid !== relay.pid) return undefined
+  const url = file.url.replace(/^http/, 'ws').replace(/\/?(?:ws)?$/, '/ws')
+  return (await health(url)) === undefined ? undefined : url
+}
+
+async function hasOrchestrator(url: string): Promise<true | undefined> {
+  const answer = await health(url)
+  return answer !== undefined && answer.orchestrators >= 1 ? true : undefined
+}
+
+async function health(url: string): Promise<{ orchestrators: number } | undefined> {
+  try {
+    const answer = await fetch(`${webAddress(url)}/health`, { signal: AbortSignal.timeout(2_000) })
+    const value: unknown = await answer.json()
+    if (typeof value !== 'object' || value === null || !('orchestrators' in value)) return undefined
+    return { orchestrators: Number(value.orchestrators) }
+  } catch {
+    // Not there yet; the caller decides how long to look.
+    return undefined
+  }
+}
+
+async function sayReady(cli: Cli, url: string): Promise<void> {
+  const token = cli.config.token ?? (await readIfPresent(join(cli.config.aioHome, 'token')))?.trim()
+  await using aio = createClient({ url, token })
+  const { code } = await aio.auth.createCode.mutate()
+  const link = `${webAddress(url)}/login#code=${code}`
+  const isOpen = !isLoopback(`ws://${cli.config.host.includes(':') ? `[${cli.config.host}]` : cli.config.host}`)
+  const picture = isOpen && process.stdout.isTTY === true ? await qrCode(link) : undefined
+  cli.out.result({ url: link }, () =>
+    [
+      '',
+      `${cli.out.colour('bold', 'AI Orchestration is ready.')} Open this link (it works once, within five minutes):`,
+      '',
+      `  ${cli.out.colour('cyan', link)}`,
+      ...(picture === undefined ? [] : ['', picture]),
+      '',
+      'Another link: npx aio login. A session from here:',
+      '  npx aio projects create demo && npx aio sessions create demo first --agent shell && npx aio sessions attach demo_first',
+      ...(isOpen ? [] : ['For a phone or another machine: HOST=0.0.0.0 AUTH_TOKEN=… npm start, behind TLS.']),
+      `Logs: ${join(cli.config.aioHome, 'logs')}. Ctrl-C stops the services and leaves sessions running.`,
+    ].join('\n'),
+  )
+}
+
+function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,280 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { GlobalFlags } from './cli.ts'
+import { parseDuration } from './duration.ts'
+import { EXEC_FAILED } from './exit-code.ts'
+import type { Runner } from './runner.ts'
+
+/** The whole grammar of `aio`. The code of a command is loaded only when it runs. */
+export function buildProgram(program: Command, version: string, run: Runner): Command {
+  program
+    .description('Run AI coding agents in isolated sessions and steer them.')
+    .version(version)
+    .option('--relay <url>', 'address of the relay')
+    .option('--token <token>', 'token for the relay; - reads it from stdin, where other users cannot see it')
+    .option('--orchestrator <name>', 'machine to use, by name or id')
+    .option('--json', 'print one JSON value; streams print one per line')
+    .option('--timeout <time>', 'how long to wait: 30 (seconds), 500ms, 5m', duration)
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+  addServices(program, run)
+  addLogin(program, run)
+  addTokens(program, run)
+  addProjects(program, run)
+  addSessions(program, run)
+  addAgents(program, run)
+  addCommands(program, run)
+  addOriginalSpellings(program, run)
+  return program
+}
+
+function addServices(program: Command, run: Runner): void {
+  program
+    .command('up')
+    .description('start relay and orchestrator on this machine and keep them running')
+    .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/up.ts')).up(cli)))
+  for (const name of ['relay', 'orchestrator'] as const)
+    program
+      .command(name)
+      .description(name === 'relay' ? 'start the relay alone' : 'start the orchestrator of this machine alone')
+      .action((_, self) =>
+        run(flagsOf(self), async (cli) => (await import('./commands/service.ts')).runService(cli, name)),
+      )
+  program
+    .command('doctor')
+    .description('check what this machine needs, and say what to do')
+    .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/doctor.ts')).doctor(cli)))
+  program
+    .command('orchestrators')
+    .description('list the machines')
+    .action((_, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/orchestrators.ts')).listOrchestrators(cli)),
+    )
+}
+
+function addLogin(program: Command, run: Runner): void {
+  program
+    .command('login [url]')
+    .description("log in at a relay; without arguments on the relay's machine: print a one-time link")
+    .option('--code <code>', 'one-time code, as in the link')
+    .action((url: string | undefined, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/login.ts')).login(cli, url, options)),
+    )
+  program
+    .command('logout')
+    .description('revoke the token of this login and forget it')
+    .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/login.ts')).logout(cli)))
+}
+
+function addTokens(program: Command, run: Runner): void {
+  const tokens = program.command('tokens').description('tokens of people and machines')
+  tokens
+    .command('create')
+    .description('make a token; it is printed this once')
+    .addOption(
+      new Option('--role <role>', 'what it allows')
+        .choices(['viewer', 'operator', 'admin', 'orchestrator'])
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--name <name>', 'whose it is')
+    .option('--ttl <time>', 'how long it is valid, such as 30d', duration)
+    .action((options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/tokens.ts')).createToken(cli, options)),
+    )
+  tokens
+    .command('list')
+    .description('list the tokens')
+    .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/tokens.ts')).listTokens(cli)))
+  tokens
+    .command('revoke <id>')
+    .description('make a token worthless at once')
+    .action((id: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/tokens.ts')).revokeToken(cli, id)),
+    )
+}
+
+function addProjects(program: Command, run: Runner): void {
+  const projects = program.command('projects').description('git repositories that sessions work on')
+  projects
+    .command('list')
+    .description('list the projects')
+    .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/projects.ts')).listProjects(cli)))
+  projects
+    .command('create [name]')
+    .description('create a project; its name is taken from the repository when not given')
+    .option('--repo <url>', 'repository to clone; an empty one is made when absent')
+    .option('--title <title>', 'text to show')
+    .option('--agent <agent>', 'agent of new sessions')
+    .action((name: string | undefined, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/projects.ts')).createProject(cli, name, options)),
+    )
+  projects
+    .command('delete <project>')
+    .description('delete a project that has no sessions')
+    .action((project: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/projects.ts')).deleteProject(cli, project)),
+    )
+}
+
+function addSessions(program: Command, run: Runner): void {
+  const sessions = program.command('sessions').description('agents at work, each in its container and worktree')
+  sessions
+    .command('list [project]')
+    .description('list the sessions')
+    .action((project: string | undefined, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/sessions.ts')).listSessions(cli, project)),
+    )
+  sessions
+    .command('create <project> <name>')
+    .description('create a session; done once its process runs')
+    .option('--agent <agent>', "agent to start; the project's default when absent")
+    .option('--prompt <prompt>', 'what the agent is to do')
+    .option('--title <title>', 'text to show')
+    .option('--base <ref>', 'branch, tag or commit to start from')
+    .option('--resume-branch', 'continue from an existing feature/<name> that no session owns')
+    .action((project: string, name: string, options, self) =>
+      run(flagsOf(self), async (cli) =>
+        (await import('./commands/sessions.ts')).createSession(cli, project, name, options),
+      ),
+    )
+  sessions
+    .command('attach <session>')
+    .description('work in its terminal; Ctrl-], or ~. at the beginning of a line, leaves')
+    .action((session: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/attach.ts')).attach(cli, session)),
+    )
+  sessions
+    .command('terminate <session>')
+    .description('end and remove a session; refused when work would be lost')
+    .option('--force', 'remove it all the same; what is not committed is archived first')
+    .action((session: string, options, self) =>
+      run(flagsOf(self), async (cli) =>
+        (await import('./commands/sessions.ts')).terminateSession(cli, session, options),
+      ),
+    )
+  sessions
+    .command('exec <session> <command...>')
+    .usage('[options] <session> -- <command...>')
+    .description("run a program inside; ends with the program's own status, 125 when we failed")
+    .option('--cwd <directory>', 'where to run it; the workspace when absent')
+    .option('-i, --interactive', 'send our stdin, even when it is a terminal')
+    .action((session: string, argv: string[], options, self) =>
+      run(
+        flagsOf(self),
+        async (cli) => (await import('./commands/exec.ts')).execInSession(cli, session, argv, options),
+        { failed: EXEC_FAILED },
+      ),
+    )
+  sessions
+    .command('logs <session>')
+    .description('print what its terminal shows')
+    .option('-f, --follow', 'go on printing until it ends')
+    .action((session: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/logs.ts')).showLogs(cli, session, options)),
+    )
+}
+
+function addAgents(program: Command, run: Runner): void {
+  const agents = program.command('agents').description('programs that sessions can run')
+  agents
+    .command('list')
+    .description('list the agents of each machine')
+    .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/agents.ts')).listAgents(cli)))
+  agents
+    .command('install <agent[@version]>')
+    .description('install an agent on the machine')
+    .action((agent: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/agents.ts')).installAgent(cli, agent)),
+    )
+}
+
+function addCommands(program: Command, run: Runner): void {
+  program
+    .command('run <command>')
+    .description('run any command of the orchestrator by name, your own included')
+    .option('--input <json>', 'its input; - reads it from stdin')
+    .option('--id <id>', 'id of the command; asking again with the same one runs nothing twice')
+    .option('--ttl <time>', 'how long it may wait to start', duration)
+    .action((command: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/run.ts')).runCommand(cli, command, options)),
+    )
+  const commands = program.command('commands').description('what was asked for, and what became of it')
+  commands
+    .command('list')
+    .description('list the latest')
+    .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/run.ts')).listCommands(cli)))
+  commands
+    .command('get <id>')
+    .description('show one')
+    .action((id: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/run.ts')).getCommand(cli, id)),
+    )
+  commands
+    .command('cancel <id>')
+    .description('stop one, or keep it from starting')
+    .action((id: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/run.ts')).cancelCommand(cli, id)),
+    )
+  program
+    .command('events')
+    .description('print what happens, until Ctrl-C')
+    .option('--after <position>', 'begin after this position, as an event carries it')
+    .option('--project <project>', 'of this project only')
+    .option('--session <session>', 'of this session only')
+    .option('--type <type...>', 'of these types only')
+    .action((options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/events.ts')).watchEvents(cli, options)),
+    )
+}
+
+/** The spellings of the original README go on working, without a place in the help. */
+function addOriginalSpellings(program: Command, run: Runner): void {
+  program
+    .command('list-projects', { hidden: true })
+    .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/projects.ts')).listProjects(cli)))
+  program
+    .command('create-project <name>', { hidden: true })
+    .option('--repo-url <url>')
+    .action((name: string, { repoUrl }: { repoUrl?: string }, self) =>
+      run(flagsOf(self), async (cli) =>
+        (await import('./commands/projects.ts')).createProject(
+          cli,
+          name,
+          repoUrl === undefined ? {} : { repo: repoUrl },
+        ),
+      ),
+    )
+  program
+    .command('list-sessions [projectId]', { hidden: true })
+    .action((project: string | undefined, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/sessions.ts')).listSessions(cli, project)),
+    )
+  program
+    .command('create-session <projectId> <name>', { hidden: true })
+    .option('--agent <agent>')
+    .option('--prompt <prompt>')
+    .option('--base <ref>')
+    .action((project: string, name: string, options, self) =>
+      run(flagsOf(self), async (cli) =>
+        (await import('./commands/sessions.ts')).createSession(cli, project, name, options),
+      ),
+    )
+  program
+    .command('terminate-session <sessionId>', { hidden: true })
+    .option('--force')
+    .action((session: string, options, self) =>
+      run(flagsOf(self), async (cli) =>
+        (await import('./commands/sessions.ts')).terminateSession(cli, session, options),
+      ),
+    )
+}
+
+function flagsOf(command: Command): GlobalFlags {
+  const { relay, token, orchestrator, json, timeout } = command.optsWithGlobals<GlobalFlags>()
+  return { relay, token, orchestrator, json, timeout }
+}
+
+function duration(text: string): number {
+  const ms = parseDuration(text)
+  if (ms === undefined) throw new InvalidArgumentError('A time looks like 30 (seconds), 500ms, 5m, 12h or 30d.')
+  return ms
+}

@@ -1,0 +1,193 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type AgentInfo, AioError, type Isolation } from '@ai-orchestration/protocol'
+import type { OrchestratorConfig } from '../config.ts'
+import { DOOR_URL } from '../door/doors.ts'
+import type { GatewayKind } from '../door/gateway.ts'
+import type { Logger } from '../log.ts'
+import { type AgentDefinition, readAgentFile } from './agent-file.ts'
+import { fill, fillJson } from './fill.ts'
+import { Installation, type Progress } from './installation.ts'
+
+const SHIPPED = fileURLToPath(new URL('../../config/agents.toml', import.meta.url))
+/** What an agent presents at the door in place of a credential; it opens nothing. */
+const PLACEHOLDER_KEY = 'sk-ant-placeholder-of-ai-orchestration-0000'
+/** The agent of a session that nobody chose one for, and what stands in while it is not ready. */
+const DEFAULT_AGENT = 'claude'
+const FALLBACK_AGENT = 'shell'
+/** Linux takes no argument longer than 128 KiB (MAX_ARG_STRLEN), its final zero included. */
+const ARGUMENT_BYTES_MAX = 128 * 1024 - 1
+
+/** How an agent is started inside its container. */
+export interface AgentLaunch {
+  argv: string[]
+  env: Record<string, string>
+  /** The model API its door leads to; no door when absent. */
+  gateway?: GatewayKind
+}
+
+/** The agents that this machine can run: what they are, whether they are ready, how they are started. */
+export class Agents {
+  /** Bound read-only at /opt/agents in every container; its `bin` is on the PATH there. */
+  readonly agentsDir: string
+  readonly #definitions: ReadonlyMap<string, AgentDefinition>
+  readonly #gateway: OrchestratorConfig['gateway']
+  readonly #installation: Installation
+  readonly #log: Logger
+  readonly #listeners = new Set<() => void>()
+  #lastInstall: Promise<unknown> = Promise.resolve()
+
+  private constructor(
+    definitions: ReadonlyMap<string, AgentDefinition>,
+    config: Pick<OrchestratorConfig, 'aioHome' | 'gateway'>,
+    log: Logger,
+  ) {
+    this.#definitions = definitions
+    this.#gateway = config.gateway
+    this.agentsDir = join(config.aioHome, 'agents')
+    this.#installation = new Installation(this.agentsDir)
+    this.#log = log
+  }
+
+  /**
+   * Reads the shipped agents and those of `$AIO_HOME/agents.toml`, which come first.
+   *
+   * @throws AioError INVALID_INPUT that says what is wrong in which file.
+   */
+  static async open(services: {
+    config: Pick<OrchestratorConfig, 'aioHome' | 'gateway'>
+    log: Logger
+  }): Promise<Agents> {
+    const { config, log } = services
+    const own = await readAgentFile(join(config.aioHome, 'agents.toml'))
+    const agents = new Agents(new Map([...(await readAgentFile(SHIPPED)), ...own]), config, log)
+    await mkdir(join(agents.agentsDir, 'bin'), { recursive: true })
+    return agents
+  }
+
+  /** Every agent and whether a session can start it now. */
+  list(): AgentInfo[] {
+    return [...this.#definitions.keys()].map((id) => this.#info(id))
+  }
+
+  /**
+   * The agent of a new session: the requested one, else the project's, else Claude Code when it is ready, else a shell
+   * with a notice that says why.
+   *
+   * @throws AioError AGENT_NOT_READY with the line to run, when the requested or the project's agent is not ready;
+   * INVALID_INPUT when there is no such agent.
+   */
+  choose(requested?: string, projectDefault?: string): { agent: string; notice?: string } {
+    const wanted = requested ?? projectDefault
+    if (wanted !== undefined) {
+      this.#require(wanted)
+      const { ready, reason } = this.#info(wanted)
+      if (!ready) throw new AioError('AGENT_NOT_READY', reason ?? `The agent ${wanted} is not ready.`)
+      return { agent: wanted }
+    }
+    if (!this.#definitions.has(DEFAULT_AGENT)) return { agent: FALLBACK_AGENT }
+    const { ready, reason } = this.#info(DEFAULT_AGENT)
+    if (ready) return { agent: DEFAULT_AGENT }
+    return { agent: FALLBACK_AGENT, notice: `This session runs a shell. ${reason} Then create a new session.` }
+  }
+
+  /**
+   * How to start an agent.
+   *
+   * @throws AioError INVALID_INPUT when there is a prompt and the agent takes none, or it is too long for an argument.
+   */
+  launch(agentId: string, options: { prompt?: string; workspace: string; isolation: Isolation }): AgentLaunch {
+    const { prompt, workspace, isolation } = options
+    const agent = this.#require(agentId)
+    const values = {
+      ...this.#values(workspace),
+      ...(agent.permissionMode === undefined ? {} : { permissionMode: agent.permissionMode[isolation] }),
+    }
+    const argv = agent.argv.map((argument) => fill(argument, values))
+    if (prompt !== undefined && prompt !== '') argv.push(...promptArguments(agent, prompt, values))
+    const env = Object.fromEntries(Object.entries(agent.env).map(([name, value]) => [name, fill(value, values)]))
+    return { argv, env, ...(agent.gateway === undefined ? {} : { gateway: agent.gateway }) }
+  }
+
+  /** Writes the files that an agent wants to find in a session's new HOME. They belong to this process's user. */
+  async seedHome(agentId: string, homeDir: string, options: { workspace: string }): Promise<void> {
+    const values = this.#values(options.workspace)
+    for (const [path, content] of Object.entries(this.#require(agentId).seed)) {
+      const file = join(homeDir, path)
+      await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+      // `wx`: HOME is new, so nothing of a container's can be there to be followed or overwritten.
+      await writeFile(file, JSON.stringify(fillJson(content, values), null, 2), { mode: 0o600, flag: 'wx' })
+    }
+  }
+
+  /**
+   * Installs an agent, or another version of it, for new sessions; one installation runs at a time.
+   *
+   * @throws AioError INVALID_INPUT when there is nothing to install; EXEC_ERROR, AGENT_NOT_READY as it fails.
+   */
+  async install(agentId: string, version: string | undefined, progress: Progress): Promise<AgentInfo> {
+    const { package: source, name } = this.#require(agentId)
+    if (source === undefined)
+      throw new AioError('INVALID_INPUT', `${name} comes with the system; there is nothing to install.`)
+    const before = this.#lastInstall
+    const installing = before.then(() =>
+      this.#installation.install(agentId, source, version ?? source.version, progress),
+    )
+    this.#lastInstall = installing.catch(() => undefined)
+    const installed = await installing
+    this.#log.info({ agent: agentId, version: installed }, 'agent installed')
+    for (const listener of this.#listeners) listener()
+    return this.#info(agentId)
+  }
+
+  /** Calls back after the list has changed. Answers how to stop that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #info(id: string): AgentInfo {
+    const agent = this.#require(id)
+    const version = agent.package && this.#installation.version(id, agent.package)
+    const installed = agent.package === undefined || version !== undefined
+    const reason = this.#reason(id, agent, installed)
+    return {
+      ...{ id, name: agent.name, installed, ready: reason === undefined },
+      ...(version === undefined ? {} : { version }),
+      ...(reason === undefined ? {} : { reason }),
+    }
+  }
+
+  #reason(id: string, agent: AgentDefinition, installed: boolean): string | undefined {
+    if (!installed) return `${agent.name} is not installed on this machine. Run \`aio agents install ${id}\`.`
+    const { apiKey, oauthToken } = this.#gateway
+    if (agent.gateway === undefined || apiKey !== undefined || oauthToken !== undefined) return undefined
+    return `${agent.name} has no credential. Set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN for the orchestrator and restart it.`
+  }
+
+  #require(id: string): AgentDefinition {
+    const agent = this.#definitions.get(id)
+    if (agent !== undefined) return agent
+    const known = [...this.#definitions.keys()].join(', ')
+    throw new AioError('INVALID_INPUT', `There is no agent named ${JSON.stringify(id)}. This machine knows: ${known}.`)
+  }
+
+  #values(workspace: string): Record<string, string> {
+    return { workspace, door: DOOR_URL, key: PLACEHOLDER_KEY, keyEnd: PLACEHOLDER_KEY.slice(-20) }
+  }
+}
+
+function promptArguments(agent: AgentDefinition, prompt: string, values: Record<string, string>): string[] {
+  if (agent.prompt === undefined)
+    throw new AioError(
+      'INVALID_INPUT',
+      `${agent.name} takes no prompt. Leave the prompt out, or name an agent such as \`--agent ${DEFAULT_AGENT}\`.`,
+    )
+  if (Buffer.byteLength(prompt) > ARGUMENT_BYTES_MAX)
+    throw new AioError(
+      'INVALID_INPUT',
+      `The prompt has ${Buffer.byteLength(prompt)} bytes; at most ${ARGUMENT_BYTES_MAX} can be handed over. Put it into a file of the repository and refer to that.`,
+    )
+  return agent.prompt.map((argument) => fill(argument, { ...values, prompt }))
+}

@@ -1,0 +1,131 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { containerIdOf, parseSessionId, toAioError } from '@ai-orchestration/protocol'
+import { run } from '../process/run.ts'
+import type { TerminalState } from '../terminal/tmux.ts'
+import { DEFAULT_LIMITS } from './cgroups.ts'
+import { removeContainer } from './create.ts'
+import { HELPER_PREFIX } from './helper.ts'
+import { currentBootId, type HostProcess, isAlive } from './host-process.ts'
+import { isolationError, missingIsolation } from './isolation.ts'
+import { readPidFile } from './launch.ts'
+import type { SessionLife } from './life.ts'
+import { unmount } from './mounts.ts'
+import { readRecord, type SessionRecord } from './record.ts'
+import type { SessionRuntime } from './runtime.ts'
+import { REMOVED_PREFIX } from './terminate.ts'
+import { removeUnusedBranch, removeWorktree } from './worktree.ts'
+
+/**
+ * Brings what the records say in line with what is there after a crash, an upgrade or a reboot: sessions that live are
+ * taken over as they are, dead ones are marked with the reason, and one that never came to run anything is taken apart.
+ * No workspace that something ran in is ever deleted here (D-3).
+ */
+export async function adoptSessions(runtime: SessionRuntime, life: SessionLife): Promise<void> {
+  for (const { id } of runtime.projects.list()) await loadProject(runtime, id)
+  const [containers, terminals] = await Promise.all([runtime.runc.list(), runtime.tmux.list()])
+  const names = new Set(containers.map(({ id }) => id))
+  for (const record of runtime.store.list()) {
+    const { id } = record.session
+    try {
+      await adopt(runtime, life, record, { names, terminals })
+    } catch (error) {
+      runtime.log.error({ session: id, err: error }, 'a session could not be taken over')
+      await runtime.store.change(id, {
+        session: { state: 'failed', notice: `It could not be taken over: ${toAioError(error).message}` },
+      })
+    }
+  }
+  for (const name of names) await removeOrphan(runtime, name)
+}
+
+interface Found {
+  names: ReadonlySet<string>
+  terminals: readonly TerminalState[]
+}
+
+async function adopt(runtime: SessionRuntime, life: SessionLife, record: SessionRecord, found: Found): Promise<void> {
+  const { id, state } = record.session
+  const name = containerIdOf(id)
+  if (state === 'stopped' || state === 'failed') {
+    // Its control group was kept to see why it ended; that is recorded.
+    if (found.names.has(name)) await runtime.runc.delete(name)
+    return
+  }
+  const process = await findProcess(runtime, record)
+  if (process === undefined) {
+    if (state === 'starting' && record.phase === 'preparing') return await takeApart(runtime, record)
+    return await life.end(id)
+  }
+  if (!found.terminals.some((terminal) => terminal.name === name && !terminal.isDead))
+    return await life.end(id, 'tmux_gone')
+  if (state === 'starting') {
+    const missing = missingIsolation(process.pid, DEFAULT_LIMITS, runtime.cgroups)
+    if (missing.length > 0 && runtime.config.isolation === 'full') {
+      await life.end(id, 'killed')
+      throw isolationError(missing)
+    }
+  }
+  if (record.gateway !== undefined) await runtime.doors.attach(id, process.pid, record.gateway)
+  if (state === 'starting') await runtime.store.change(id, { session: { state: 'running' }, process })
+  life.watch(id)
+  runtime.log.info({ session: id, pid: process.pid }, 'session taken over')
+}
+
+async function findProcess(runtime: SessionRuntime, record: SessionRecord): Promise<HostProcess | undefined> {
+  if (record.bootId !== currentBootId()) return undefined
+  if (record.process !== undefined) return isAlive(record.process) ? record.process : undefined
+  return await readPidFile(runtime.paths(record.session.id).pidFile)
+}
+
+/** Undoes a creation that was cut off before anything ran. */
+async function takeApart(runtime: SessionRuntime, { session, isOwnBranch }: SessionRecord): Promise<void> {
+  const paths = runtime.paths(session.id)
+  const repo = runtime.repoOf(session.id)
+  await removeContainer(runtime, session.id)
+  await unmount(paths.worktree)
+  await runtime.store.remove(session.id)
+  await removeWorktree(repo, paths.worktree)
+  if (isOwnBranch) await removeUnusedBranch(repo, session.branch, session.base.commit)
+  await run('rm', ['-rf', '--one-file-system', '--', paths.bundle])
+  runtime.log.warn({ session: session.id }, 'the creation of a session was cut off before anything ran in it; undone')
+}
+
+async function loadProject(runtime: SessionRuntime, projectId: string): Promise<void> {
+  const { bundles, bases } = runtime.projects.paths(projectId)
+  for (const name of await namesIn(bundles)) {
+    if (name.startsWith(REMOVED_PREFIX)) await run('rm', ['-rf', '--one-file-system', '--', join(bundles, name)])
+    if (parseSessionId(name)?.projectId !== projectId) continue
+    try {
+      const record = await readRecord(join(bundles, name, 'session.json'))
+      if (record.session.id === name) runtime.store.load(record)
+    } catch (error) {
+      runtime.log.error(
+        { session: name },
+        `a session cannot be listed; its files are left alone: ${toAioError(error).message}`,
+      )
+    }
+  }
+  for (const name of await namesIn(bases))
+    if (name.startsWith('.building-')) await run('rm', ['-rf', '--one-file-system', '--', join(bases, name)])
+}
+
+/** Helpers of an earlier orchestrator, and containers of sessions that do not exist. */
+async function removeOrphan(runtime: SessionRuntime, name: string): Promise<void> {
+  if (name.startsWith(HELPER_PREFIX)) return await runtime.runc.delete(name)
+  const id = name.replace(/^claude-/, '')
+  const projectId = parseSessionId(id)?.projectId
+  if (projectId === undefined || runtime.store.get(id) !== undefined) return
+  const { bundles } = runtime.projects.paths(projectId)
+  // A record that cannot be read may belong to it.
+  if ((await namesIn(bundles)).includes(id)) return
+  await removeContainer(runtime, id)
+  runtime.log.warn({ container: name }, 'a container without a session was removed')
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  return await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+}

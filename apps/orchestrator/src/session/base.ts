@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto'
+import { chown, copyFile, mkdir, rename, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AioError } from '@ai-orchestration/protocol'
+import { run } from '../process/run.ts'
+import type { ProjectPaths } from '../project/projects.ts'
+import { objectsBind } from './binds.ts'
+import type { HelperContainers } from './helper.ts'
+import { hostGit } from './host-git.ts'
+import { AGENT_HOST_UID } from './uid-range.ts'
+
+const INSIDE = '/project/base'
+
+/** A checkout of a large repository on a slow disk, in milliseconds. */
+const CHECKOUT_DEADLINE_MS = 10 * 60_000
+
+/**
+ * Checks out, and sets the index two seconds ahead of what it lists: git counts whole seconds, and would otherwise read
+ * every file again in each `git status` because all were written in the same second as the index.
+ */
+const CHECKOUT = 'git reset --hard --quiet && touch -d "2 seconds" .git/index'
+
+/** Cached checkouts that workspaces are layered on: one per commit, never changed once made. */
+export class BaseCache {
+  readonly #helpers: HelperContainers
+  readonly #building = new Map<string, Promise<void>>()
+
+  constructor(helpers: HelperContainers) {
+    this.#helpers = helpers
+  }
+
+  /**
+   * Makes sure that a commit's base exists; several requests at once build it once. `defaultBranch` is there inside as
+   * a local branch.
+   *
+   * @throws AioError EXEC_ERROR when it cannot be checked out.
+   */
+  async require(project: ProjectPaths, commit: string, defaultBranch: string): Promise<void> {
+    const target = join(project.bases, commit)
+    if (await exists(target)) return
+    const building = this.#building.get(target) ?? this.#build(project, commit, defaultBranch, target)
+    this.#building.set(target, building)
+    try {
+      await building
+    } finally {
+      this.#building.delete(target)
+    }
+  }
+
+  async #build(project: ProjectPaths, commit: string, defaultBranch: string, target: string): Promise<void> {
+    await mkdir(project.bases, { recursive: true, mode: 0o711 })
+    const unfinished = join(project.bases, `.building-${commit}-${randomBytes(4).toString('hex')}`)
+    try {
+      await mkdir(unfinished, { mode: 0o755 })
+      await writeRepository(project.repo, commit, defaultBranch, join(unfinished, '.git'))
+      await chown(unfinished, AGENT_HOST_UID, AGENT_HOST_UID)
+      await this.#checkOut(project.repo, commit, unfinished)
+      // A power loss right after the rename must not leave empty files in something that is never looked at again.
+      await run('sync', ['--file-system', '--', unfinished])
+      await rename(unfinished, target)
+    } catch (error) {
+      await run('rm', ['-rf', '--one-file-system', '--', unfinished])
+      throw error
+    }
+  }
+
+  /** Inside a container, so that nothing of the repository's content can run on the host, and as the user that owns it. */
+  async #checkOut(repo: string, commit: string, directory: string): Promise<void> {
+    const { exitCode, stderr } = await this.#helpers.text({
+      argv: ['/bin/sh', '-c', CHECKOUT],
+      cwd: INSIDE,
+      binds: [{ source: directory, destination: INSIDE, isWritable: true }, objectsBind(repo)],
+      deadlineMs: CHECKOUT_DEADLINE_MS,
+      maxBytes: 1024 * 1024,
+    })
+    if (exitCode !== 0)
+      throw new AioError('EXEC_ERROR', `Commit ${commit} could not be checked out: ${stderr.trim().slice(-500)}`)
+  }
+}
+
+/**
+ * Writes a complete repository as plain files: its own references and index to come, objects from the project's. Other
+ * sessions' branches are not in it.
+ */
+async function writeRepository(repo: string, commit: string, defaultBranch: string, git: string): Promise<void> {
+  const isSha256 = commit.length === 64
+  const directories = ['', 'info', 'objects', 'objects/info', 'objects/pack', 'refs', 'refs/heads', 'refs/tags']
+  const format = isSha256 ? '1\n[extensions]\n\tobjectFormat = sha256\n[core]' : '0'
+  const files: Record<string, string> = {
+    HEAD: `${commit}\n`,
+    config: `[core]\n\trepositoryformatversion = ${format}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n`,
+    'objects/info/alternates': '/project/.objects\n',
+    'packed-refs': await sharedRefs(repo, defaultBranch),
+  }
+  for (const directory of directories) await mkdir(join(git, directory), { mode: 0o755 })
+  for (const [path, content] of Object.entries(files)) await writeFile(join(git, path), content, { mode: 0o644 })
+  const shallow = join(repo, '.git/shallow')
+  if (await exists(shallow)) await copyFile(shallow, join(git, 'shallow'))
+  await run('chown', ['-R', `${AGENT_HOST_UID}:${AGENT_HOST_UID}`, '--', git])
+}
+
+async function sharedRefs(repo: string, defaultBranch: string): Promise<string> {
+  const patterns = ['refs/remotes/origin', 'refs/tags', `refs/heads/${defaultBranch}`]
+  const { stdout } = await hostGit(repo, ['for-each-ref', '--format=%(objectname) %(refname)', ...patterns])
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '' && !line.endsWith(' refs/remotes/origin/HEAD'))
+    .map((line) => `${line}\n`)
+    .join('')
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false
+      throw error
+    },
+  )
+}

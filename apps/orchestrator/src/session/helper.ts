@@ -1,0 +1,140 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { AioError } from '@ai-orchestration/protocol'
+import { spawnPiped } from '../process/spawn-piped.ts'
+import { type Cgroups, DEFAULT_LIMITS } from './cgroups.ts'
+import { type Bind, containerConfig } from './container.ts'
+import type { Rootfs } from './rootfs.ts'
+import type { Runc } from './runc.ts'
+
+/** Containers of this name belong to nobody once the orchestrator that started them is gone. */
+export const HELPER_PREFIX = 'helper-'
+
+/** Longest a helper may take unless it says otherwise, in milliseconds. */
+const DEADLINE_MS = 60_000
+/** Most that is kept of what a helper complains about, in characters. */
+const STDERR_MAX_CHARS = 16_384
+
+/** One short run of a program inside a container of its own. */
+export interface HelperRun {
+  /** The program with its arguments; no shell unless it is one. */
+  argv: readonly string[]
+  cwd: string
+  binds: readonly Bind[]
+  env?: Readonly<Record<string, string>>
+  deadlineMs?: number
+  /** Receives stdout as it comes; the helper waits for it. What it throws ends the helper. */
+  onOutput: (stdout: Readable) => Promise<void>
+}
+
+/** How a helper ended. */
+export interface HelperResult {
+  exitCode: number | null
+  stderr: string
+}
+
+interface HelperServices {
+  aioRun: string
+  runc: Runc
+  rootfs: Rootfs
+  seccomp: Record<string, unknown>
+  cgroups: Cgroups
+  cgroupOf: (containerId: string) => string
+}
+
+/**
+ * Short-lived containers in which everything happens that reads what an agent wrote: the host itself never runs git, and
+ * resolves no path, in an agent-writable tree (I-5). A helper is isolated like a session and has its user, but its own
+ * processes and limits, so that it also works when the session is stopped, paused or out of processes.
+ */
+export class HelperContainers {
+  readonly #services: HelperServices
+
+  constructor(services: HelperServices) {
+    this.#services = services
+  }
+
+  /** Runs a program in a helper and answers its whole output, at most `maxBytes`. @throws AioError LIMIT, TIMEOUT. */
+  async text(helper: Omit<HelperRun, 'onOutput'> & { maxBytes: number }): Promise<HelperResult & { stdout: Buffer }> {
+    const chunks: Buffer[] = []
+    let size = 0
+    const result = await this.run({
+      ...helper,
+      onOutput: async (stdout) => {
+        for await (const chunk of stdout) {
+          size += chunk.length
+          if (size > helper.maxBytes)
+            throw new AioError('LIMIT', 'The workspace holds more entries than can be listed.')
+          chunks.push(chunk)
+        }
+      },
+    })
+    return { ...result, stdout: Buffer.concat(chunks) }
+  }
+
+  /**
+   * Runs a program in a helper.
+   *
+   * @throws AioError TIMEOUT when it takes too long; EXEC_ERROR when it cannot be started; what `onOutput` throws.
+   */
+  async run(helper: HelperRun): Promise<HelperResult> {
+    const { aioRun, runc } = this.#services
+    const id = `${HELPER_PREFIX}${randomBytes(6).toString('hex')}`
+    const bundle = join(aioRun, 's', id)
+    await mkdir(bundle, { recursive: true, mode: 0o711 })
+    try {
+      await writeFile(join(bundle, 'config.json'), JSON.stringify(this.#config(id, helper)), { mode: 0o600 })
+      return await this.#watch(id, runc.runArgv(id, bundle), helper)
+    } finally {
+      await rm(bundle, { recursive: true, force: true })
+    }
+  }
+
+  async #watch(id: string, [file = 'runc', ...args]: string[], helper: HelperRun): Promise<HelperResult> {
+    const child = spawnPiped(file, args)
+    child.stdin.end()
+    let stderr = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr = (stderr + text).slice(-STDERR_MAX_CHARS)
+    })
+    const exited = new Promise<number | null>((resolve, reject) => {
+      child.process.once('error', reject)
+      child.process.once('close', (code) => resolve(code))
+    })
+    const deadlineMs = helper.deadlineMs ?? DEADLINE_MS
+    const deadline = Promise.withResolvers<never>()
+    const timer = setTimeout(
+      () => deadline.reject(new AioError('TIMEOUT', `Reading the workspace took longer than ${deadlineMs} ms.`)),
+      deadlineMs,
+    )
+    try {
+      const [exitCode] = await Promise.race([Promise.all([exited, helper.onOutput(child.stdout)]), deadline.promise])
+      return { exitCode, stderr }
+    } catch (error) {
+      await this.#services.runc.delete(id)
+      child.process.kill('SIGKILL')
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #config(id: string, helper: HelperRun): object {
+    const { rootfs, seccomp, cgroups, cgroupOf } = this.#services
+    return containerConfig({
+      hostname: 'helper',
+      argv: helper.argv,
+      cwd: helper.cwd,
+      env: { ...helper.env, GIT_OPTIONAL_LOCKS: '0', GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C.UTF-8' },
+      hasTerminal: false,
+      rootfs: rootfs.path,
+      binds: [...rootfs.binds, ...helper.binds],
+      limits: DEFAULT_LIMITS,
+      canLimitSwap: cgroups.canLimitSwap,
+      cgroup: cgroupOf(id),
+      seccomp,
+    })
+  }
+}

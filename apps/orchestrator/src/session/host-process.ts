@@ -1,0 +1,54 @@
+import { readFileSync, readlinkSync } from 'node:fs'
+
+/** A process of this machine that cannot be mistaken for a later one with the same pid. */
+export interface HostProcess {
+  pid: number
+  /** Field 22 of /proc/PID/stat, in clock ticks since boot. */
+  startTime: string
+}
+
+let bootId: string | undefined
+
+/** The kernel's id of this boot. */
+export function currentBootId(): string {
+  bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  return bootId
+}
+
+/** When a process started, in clock ticks since boot; `undefined` when it does not exist or is a zombie. */
+export function startTimeOf(pid: number): string | undefined {
+  const stat = readOrUndefined(`/proc/${pid}/stat`)
+  // The name in parentheses may hold anything, so fields are counted from its end.
+  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const [state] = fields ?? []
+  return state === undefined || state === 'Z' || state === 'X' ? undefined : fields?.[19]
+}
+
+/** Tells whether that very process still runs. */
+export function isAlive(process: HostProcess): boolean {
+  return startTimeOf(process.pid) === process.startTime
+}
+
+/** The program a process runs, as its own mount namespace names it; `undefined` when it is gone. */
+export function programOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`)
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}
+
+/** Reads a small file of /proc or /sys; `undefined` when it, or its process, is gone. */
+export function readOrUndefined(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && ['ENOENT', 'ESRCH', 'ENODEV', 'EINVAL'].includes(`${error.code}`)
+}

@@ -1,0 +1,98 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { AioError, containerIdOf, parseSessionId } from '@ai-orchestration/protocol'
+import { projectBinds } from './binds.ts'
+import { DEFAULT_LIMITS } from './cgroups.ts'
+import { type Bind, containerConfig } from './container.ts'
+import { type HostProcess, readOrUndefined, startTimeOf } from './host-process.ts'
+import { workspaceOf } from './paths.ts'
+import type { SessionRuntime } from './runtime.ts'
+import type { Launch } from './services.ts'
+
+/** Between two looks for the container's process, in milliseconds; a look reads one small file. */
+const LOOK_MS = 2
+/** Between two questions to tmux whether the runtime has given up, in milliseconds. */
+const ASK_MS = 250
+/** Longest a container may take to start, in milliseconds; normally it takes 60. */
+const START_DEADLINE_MS = 30_000
+
+/** Writes what runc reads: the bundle's `config.json`. No secret is in it (I-4). */
+export async function writeConfig(runtime: SessionRuntime, id: string, launch: Launch): Promise<void> {
+  const { rootfs, seccomp, cgroups, agents } = runtime
+  const { worktree, bundle, home } = runtime.paths(id)
+  const config = containerConfig({
+    hostname: parseSessionId(id)?.name ?? id,
+    argv: launch.argv,
+    cwd: workspaceOf(id),
+    env: launch.env,
+    hasTerminal: true,
+    rootfs: rootfs.path,
+    binds: [
+      ...rootfs.binds,
+      ...projectBinds(id, { worktree, repo: runtime.repoOf(id) }, true),
+      { source: home, destination: '/home/agent', isWritable: true },
+      ...(await agentsBind(agents.agentsDir)),
+    ],
+    limits: DEFAULT_LIMITS,
+    canLimitSwap: cgroups.canLimitSwap,
+    cgroup: runtime.cgroupOf(containerIdOf(id)),
+    seccomp,
+  })
+  await writeFile(join(bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 })
+}
+
+async function agentsBind(directory: string): Promise<Bind[]> {
+  await mkdir(directory, { recursive: true, mode: 0o755 })
+  return [{ source: directory, destination: '/opt/agents', isWritable: false }]
+}
+
+/**
+ * Starts the container in a terminal of its own and waits until its first process runs.
+ *
+ * @returns that process; one whose `startTime` is empty has already ended.
+ * @throws AioError EXEC_ERROR with the runtime's own words when it does not start.
+ */
+export async function startContainer(runtime: SessionRuntime, id: string, signal: AbortSignal): Promise<HostProcess> {
+  const { runc, tmux } = runtime
+  const { run, bundle, pidFile, terminalLog } = runtime.paths(id)
+  const name = containerIdOf(id)
+  await mkdir(run, { recursive: true, mode: 0o711 })
+  await rm(pidFile, { force: true })
+  const argv = runc.runArgv(name, bundle, { pidFile, isKept: true })
+  await tmux.newSession({ name, argv, cols: 120, rows: 32, logFile: terminalLog })
+  const deadline = performance.now() + START_DEADLINE_MS
+  let askAt = performance.now() + ASK_MS
+  for (;;) {
+    const pid = Number(readOrUndefined(pidFile) ?? 0)
+    if (pid > 0) {
+      const startTime = startTimeOf(pid)
+      // Until it has executed our program it is still runc's own.
+      if (startTime === undefined) return { pid, startTime: '' }
+      if (!readOrUndefined(`/proc/${pid}/comm`)?.startsWith('runc:')) return { pid, startTime }
+    }
+    signal.throwIfAborted()
+    if (performance.now() > deadline)
+      throw new AioError('TIMEOUT', `The container did not start within ${START_DEADLINE_MS / 1_000} s.`)
+    if (performance.now() > askAt) {
+      await assertStarting(runtime, name)
+      askAt = performance.now() + ASK_MS
+    }
+    await sleep(LOOK_MS)
+  }
+}
+
+/** The runtime says what is wrong on the terminal; there is no pid file when it gave up. */
+async function assertStarting({ tmux }: SessionRuntime, name: string): Promise<void> {
+  const terminal = (await tmux.list()).find((state) => state.name === name)
+  if (terminal !== undefined && !terminal.isDead) return
+  const said = terminal === undefined ? 'its terminal is gone' : (await tmux.capture(name)).trim().slice(-500)
+  throw new AioError('EXEC_ERROR', `The container could not be started: ${said}`)
+}
+
+/** PID 1 of a container that an earlier orchestrator started. */
+export async function readPidFile(path: string): Promise<HostProcess | undefined> {
+  const pid = Number(await readFile(path, 'utf8').catch(() => ''))
+  const startTime = pid > 0 ? startTimeOf(pid) : undefined
+  return startTime === undefined ? undefined : { pid, startTime }
+}

@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { containerIdOf } from '@ai-orchestration/protocol'
+import type { ProjectPaths } from '../project/projects.ts'
+
+/** Where the parts of one session lie on the host. */
+export interface SessionPaths {
+  /** The registered worktree; the workspace's overlay is mounted on it. */
+  worktree: string
+  bundle: string
+  /** What the session has written; agent-writable, so the host opens nothing in it. */
+  upper: string
+  /** Scratch of the overlay's own. */
+  work: string
+  home: string
+  terminalLog: string
+  record: string
+  /** Under AIO_RUN: vanishes at a reboot, and its path is short enough for sockets. */
+  run: string
+  pidFile: string
+}
+
+/** Where the parts of a session lie, whether it exists or not. */
+export function sessionPaths(project: ProjectPaths, aioRun: string, sessionId: string): SessionPaths {
+  const bundle = join(project.bundles, sessionId)
+  const run = join(aioRun, 's', shortHash(containerIdOf(sessionId)))
+  return {
+    worktree: join(project.dir, sessionId),
+    bundle,
+    upper: join(bundle, 'upper'),
+    work: join(bundle, 'work'),
+    home: join(bundle, 'home'),
+    terminalLog: join(bundle, 'terminal.log'),
+    record: join(bundle, 'session.json'),
+    run,
+    pidFile: join(run, 'pid'),
+  }
+}
+
+/** Twelve characters for a name: sockets below it stay under the kernel's limit of 107 characters for their path. */
+export function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12)
+}
+
+/** Where a session's workspace is inside its container. */
+export function workspaceOf(sessionId: string): string {
+  return `/project/${sessionId}`
+}

@@ -1,0 +1,144 @@
+import { matchesGlob } from 'node:path'
+import type { WorkAtRisk } from '@ai-orchestration/protocol'
+import { projectBinds } from './binds.ts'
+import type { HomeComing } from './home-coming.ts'
+import { describeFailure } from './home-coming.ts'
+import { workspaceOf } from './paths.ts'
+import { projectOf, type SessionRuntime } from './runtime.ts'
+import { mountWorkspace } from './workspace.ts'
+
+/** Longest list of each kind that is handed out. */
+const LIST_MAX = 100
+/** Longest listing that is read, in bytes: about 300,000 paths. */
+const STATUS_MAX_BYTES = 32 * 1024 * 1024
+
+/**
+ * Runs in a helper in the workspace: operations in progress, files that git was told to overlook, then git's own status.
+ * The settings keep a repository's configuration from hiding something.
+ */
+const STATUS_SCRIPT = `
+git_dir=$(git rev-parse --absolute-git-dir) || exit 3
+for operation in MERGE_HEAD:merge rebase-merge:rebase rebase-apply:rebase CHERRY_PICK_HEAD:cherry-pick REVERT_HEAD:revert BISECT_LOG:bisect; do
+  [ -e "$git_dir/\${operation%%:*}" ] && printf 'o %s\\0' "\${operation##*:}"
+done
+git ls-files -v | sed -n 's/^[a-z] //p' | while IFS= read -r path; do printf '1 %s\\0' "$path"; done
+git ls-files -v | sed -n 's/^S //p' | while IFS= read -r path; do [ -e "$path" ] && printf '1 %s\\0' "$path"; done
+exec git -c core.fsmonitor=false -c core.untrackedCache=false -c core.ignoreStat=false -c core.fileMode=true \\
+  -c status.showUntrackedFiles=all status --porcelain=v2 -z --untracked-files=all --ignored=matching \\
+  --ignore-submodules=none --no-renames
+`
+
+/** Says what removing a session would lose; "cannot be told" counts as work. */
+export async function findWorkAtRisk(runtime: SessionRuntime, homeComing: HomeComing, id: string): Promise<WorkAtRisk> {
+  const { disposable } = runtime.projects.require(projectOf(id))
+  const commits: string[] = []
+  await homeComing.bring(id).catch((error: unknown) => commits.push(describeFailure(error)))
+  const status = await readStatus(runtime, id).catch((error: unknown) => ({ problem: describeFailure(error) }))
+  const found =
+    'problem' in status
+      ? { modified: [], untracked: [], ignored: [], operations: [`The workspace could not be read: ${status.problem}`] }
+      : parseStatus(status.text)
+  const ignored = found.ignored.filter((path) => !isDisposable(path, disposable))
+  return bounded({ ...found, ignored, commits })
+}
+
+/** Tells whether there is nothing in it. */
+export function isNothing(risk: WorkAtRisk): boolean {
+  return kindsOf(risk).every(([, list]) => list.length === 0) && risk.omitted === 0
+}
+
+/** A sentence such as `2 modified files (a, b) and 1 untracked file (c)`. */
+export function describeRisk(risk: WorkAtRisk): string {
+  const parts = kindsOf(risk).flatMap(([kind, list]) => {
+    if (list.length === 0) return []
+    const shown = list.slice(0, 3).map((entry) => JSON.stringify(entry).slice(1, -1))
+    return [
+      `${list.length} ${kind}${list.length === 1 ? '' : 's'} (${shown.join(', ')}${list.length > 3 ? ', …' : ''})`,
+    ]
+  })
+  const more = risk.omitted > 0 ? [`${risk.omitted} more`] : []
+  return new Intl.ListFormat('en').format([...parts, ...more])
+}
+
+function kindsOf(risk: WorkAtRisk): [string, string[]][] {
+  return [
+    ['modified file', risk.modified],
+    ['untracked file', risk.untracked],
+    ['ignored file', risk.ignored],
+    ['operation in progress', risk.operations],
+    ['commit that is not home', risk.commits],
+  ]
+}
+
+async function readStatus(runtime: SessionRuntime, id: string): Promise<{ text: string } | { problem: string }> {
+  const paths = runtime.paths(id)
+  await mountWorkspace(paths, runtime.store.require(id).session.base.commit)
+  const { exitCode, stdout, stderr } = await runtime.helpers.text({
+    argv: ['/bin/sh', '-c', STATUS_SCRIPT],
+    cwd: workspaceOf(id),
+    binds: projectBinds(id, { worktree: paths.worktree, repo: runtime.repoOf(id) }, false),
+    maxBytes: STATUS_MAX_BYTES,
+  })
+  return exitCode === 0 ? { text: stdout.toString('utf8') } : { problem: stderr.trim().slice(-300) }
+}
+
+/** Reads `git status --porcelain=v2 -z`, with lines `o …` for operations in progress. */
+export function parseStatus(text: string): Omit<WorkAtRisk, 'commits' | 'omitted'> {
+  const found = {
+    modified: new Set<string>(),
+    untracked: [] as string[],
+    ignored: [] as string[],
+    operations: new Set<string>(),
+  }
+  for (const entry of text.split('\0')) {
+    const [kind, ...rest] = entry.split(' ')
+    switch (kind) {
+      case '1':
+        // Eight fields before the path, or none where we made the line ourselves.
+        found.modified.add((/^[.A-Z]{2}$/.test(rest[0] ?? '') ? rest.slice(7) : rest).join(' '))
+        break
+      case 'u':
+        found.modified.add(rest.slice(9).join(' '))
+        break
+      case '?':
+        found.untracked.push(rest.join(' '))
+        break
+      case '!':
+        found.ignored.push(rest.join(' '))
+        break
+      case 'o':
+        found.operations.add(rest.join(' '))
+        break
+      default:
+        break
+    }
+  }
+  return { ...found, modified: [...found.modified], operations: [...found.operations] }
+}
+
+/** A disposable name or glob covers everything below any directory that it matches. */
+export function isDisposable(path: string, globs: readonly string[]): boolean {
+  const names = path.replace(/\/$/, '').split('/')
+  return globs.some((glob) => {
+    const pattern = glob.replace(/^\/|\/$/g, '')
+    return pattern.includes('/')
+      ? names.some((_, index) => matchesGlob(names.slice(0, index + 1).join('/'), pattern))
+      : names.some((name) => matchesGlob(name, pattern))
+  })
+}
+
+function bounded(risk: Omit<WorkAtRisk, 'omitted'>): WorkAtRisk {
+  let omitted = 0
+  const cut = (list: string[]) => {
+    omitted += Math.max(0, list.length - LIST_MAX)
+    return list.slice(0, LIST_MAX)
+  }
+  return {
+    modified: cut(risk.modified),
+    untracked: cut(risk.untracked),
+    ignored: cut(risk.ignored),
+    operations: cut(risk.operations),
+    commits: cut(risk.commits),
+    omitted,
+  }
+}

@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto'
+import { chmod, lstat, mkdir, readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { AioError } from '@ai-orchestration/protocol'
+import { run } from '../process/run.ts'
+import type { Bind } from './container.ts'
+import { isMounted, unmount } from './mounts.ts'
+import { buildSkeleton, skeletonStamp } from './skeleton.ts'
+
+/** The root filesystem every container of this machine starts from. */
+export interface Rootfs {
+  path: string
+  /** What is to be mounted into it: /usr of the host, when it is the skeleton. */
+  binds: readonly Bind[]
+}
+
+/** What is mounted on, and what runc makes entries in: a link there would lead it out of the container (I-05). */
+const MOUNTPOINTS = ['dev', 'proc', 'sys', 'tmp', 'project', 'home', 'home/agent', 'opt', 'opt/agents', 'etc', 'usr']
+
+/** Links of /dev that every distribution has and that lead nowhere else. */
+const HARMLESS_DEV_LINKS: Record<string, string> = {
+  core: '/proc/kcore',
+  fd: '/proc/self/fd',
+  ptmx: 'pts/ptmx',
+  stderr: '/proc/self/fd/2',
+  stdin: '/proc/self/fd/0',
+  stdout: '/proc/self/fd/1',
+}
+
+/**
+ * Puts the root filesystem at `$AIO_RUN/rootfs`: the one at `rootfsDir` when it exists, else the skeleton.
+ *
+ * @throws AioError ISOLATION_UNAVAILABLE when it cannot be used, with what to do.
+ */
+export async function prepareRootfs(aioRun: string, rootfsDir: string): Promise<Rootfs> {
+  await mkdir(aioRun, { recursive: true, mode: 0o711 })
+  await chmod(aioRun, 0o711)
+  await assertTraversable(aioRun)
+  const path = join(aioRun, 'rootfs')
+  if (await isDirectory(rootfsDir)) {
+    await checkRootfs(rootfsDir)
+    await bindRootfs(rootfsDir, path)
+    return { path, binds: [] }
+  }
+  await unmount(path)
+  await placeSkeleton(path)
+  await assertProgram('/usr/bin/tini')
+  return { path, binds: [{ source: '/usr', destination: '/usr', isWritable: false }] }
+}
+
+/**
+ * Refuses a root filesystem that would lead the runtime out of it.
+ *
+ * @throws AioError ISOLATION_UNAVAILABLE that names the path.
+ */
+export async function checkRootfs(rootfs: string): Promise<void> {
+  for (const mountpoint of MOUNTPOINTS) {
+    const found = await lstat(join(rootfs, mountpoint)).catch(() => undefined)
+    if (found === undefined || !found.isDirectory())
+      throw refusal(rootfs, `/${mountpoint} is ${found === undefined ? 'missing' : 'not a directory'}`)
+  }
+  for (const entry of await readdir(join(rootfs, 'dev'), { withFileTypes: true })) {
+    if (!entry.isSymbolicLink()) continue
+    const to = await readlink(join(rootfs, 'dev', entry.name))
+    if (HARMLESS_DEV_LINKS[entry.name] !== to) throw refusal(rootfs, `/dev/${entry.name} is a link to ${to}`)
+  }
+  const tini = await lstat(join(rootfs, 'usr/bin/tini')).catch(() => undefined)
+  if (tini === undefined) throw refusal(rootfs, '/usr/bin/tini is missing')
+}
+
+async function bindRootfs(rootfsDir: string, path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o755 })
+  if (isMounted(path)) {
+    const [mounted, wanted] = await Promise.all([stat(path), stat(rootfsDir)])
+    if (mounted.ino === wanted.ino && mounted.dev === wanted.dev) return
+    await unmount(path)
+  }
+  await run('mount', ['--bind', '--', rootfsDir, path], { errorCode: 'ISOLATION_UNAVAILABLE' })
+}
+
+/** Running containers keep the skeleton they began with: an outdated one is moved aside, not changed. */
+async function placeSkeleton(path: string): Promise<void> {
+  const stampFile = `${path}.stamp`
+  const stamp = createHash('sha256')
+    .update(await skeletonStamp())
+    .digest('hex')
+  const old = await readFile(stampFile, 'utf8').catch(() => undefined)
+  if (old === stamp && (await isDirectory(path))) return
+  const fresh = `${path}.new`
+  await rm(fresh, { recursive: true, force: true })
+  await buildSkeleton(fresh)
+  if (await isDirectory(path)) await rename(path, `${path}.${Date.now()}`)
+  await rename(fresh, path)
+  await writeFile(stampFile, stamp)
+}
+
+/** runc 1.1 fails with "permission denied" when the container's user cannot walk to its root filesystem. */
+async function assertTraversable(path: string): Promise<void> {
+  const { mode } = await stat(path)
+  if ((mode & 0o001) === 0)
+    throw new AioError(
+      'ISOLATION_UNAVAILABLE',
+      `${path} cannot be entered by other users, so a container cannot reach its root filesystem below it. Run \`chmod o+x ${path}\`, or set AIO_RUN to another place such as /run/aio.`,
+    )
+  if (path !== '/') await assertTraversable(dirname(path))
+}
+
+async function assertProgram(path: string): Promise<void> {
+  if ((await stat(path).catch(() => undefined)) === undefined)
+    throw new AioError('ISOLATION_UNAVAILABLE', `${path} is missing. Install it: apt-get install -y tini`)
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true
+}
+
+function refusal(rootfs: string, problem: string): AioError {
+  return new AioError(
+    'ISOLATION_UNAVAILABLE',
+    `The root filesystem ${rootfs} cannot be used: ${problem}. Build it again with \`aio rootfs build\`, or unset ROOTFS_DIR to use the skeleton over this machine's /usr.`,
+  )
+}

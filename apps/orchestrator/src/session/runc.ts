@@ -1,0 +1,52 @@
+import { join } from 'node:path'
+import { AioError } from '@ai-orchestration/protocol'
+import { z } from 'zod'
+import { run } from '../process/run.ts'
+
+const listSchema = z
+  .array(z.object({ id: z.string(), pid: z.number(), status: z.string() }))
+  .nullable()
+  .transform((list) => list ?? [])
+
+/** A container as runc knows it; `pid` is 0 when it does not run. */
+export type Container = z.output<typeof listSchema>[number]
+
+/** The container runtime, with its state under AIO_RUN. */
+export class Runc {
+  readonly #root: string
+
+  constructor(aioRun: string) {
+    this.#root = join(aioRun, 'runc')
+  }
+
+  /**
+   * Arguments that run a bundle in the foreground. With `isKept` the container's control group stays after its end, so
+   * that one can still see whether it ran out of memory; {@link delete} takes it away.
+   */
+  runArgv(id: string, bundle: string, options: { pidFile?: string; isKept?: boolean } = {}): string[] {
+    return [
+      ...['runc', '--root', this.#root, 'run', '--bundle', bundle],
+      ...(options.isKept === true ? ['--keep'] : []),
+      ...(options.pidFile === undefined ? [] : ['--pid-file', options.pidFile]),
+      id,
+    ]
+  }
+
+  /** Arguments that run a program inside a running container, as its user and with its environment. */
+  execArgv(id: string, argv: readonly string[], cwd: string): string[] {
+    return ['runc', '--root', this.#root, 'exec', '--cwd', cwd, id, ...argv]
+  }
+
+  /** All containers, running or ended. */
+  async list(): Promise<Container[]> {
+    const { stdout } = await run('runc', ['--root', this.#root, 'list', '--format', 'json'], { timeoutMs: 20_000 })
+    const parsed = listSchema.safeParse(JSON.parse(stdout))
+    if (!parsed.success) throw new AioError('EXEC_ERROR', 'The answer of `runc list` could not be understood.')
+    return parsed.data
+  }
+
+  /** Ends a container and takes away all that is left of it; does nothing when there is none. */
+  async delete(id: string): Promise<void> {
+    await run('runc', ['--root', this.#root, 'delete', '--force', id], { timeoutMs: 30_000 })
+  }
+}

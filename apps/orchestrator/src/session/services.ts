@@ -1,0 +1,59 @@
+import type { OrchestratorConfig } from '../config.ts'
+import type { Logger } from '../log.ts'
+import type { ProjectPaths, ProjectRecord } from '../project/projects.ts'
+import type { NewTerminal, TerminalState } from '../terminal/tmux.ts'
+
+/** What sessions need to know of projects. */
+export interface ProjectSource {
+  list(): readonly { id: string }[]
+  require(id: string): ProjectRecord
+  paths(id: string): ProjectPaths
+}
+
+/** What sessions need of the terminals' server. */
+export interface TerminalServer {
+  newSession(terminal: NewTerminal): Promise<void>
+  list(): Promise<TerminalState[]>
+  kill(name: string): Promise<void>
+  capture(name: string, lines?: number): Promise<string>
+  onDeath(listener: () => void): () => void
+}
+
+/** How an agent is started. */
+export interface Launch {
+  argv: readonly string[]
+  env: Readonly<Record<string, string>>
+  /** Which gateway its network needs; none when absent. */
+  gateway?: string | undefined
+}
+
+/** What sessions need of the agents of this machine. */
+export interface AgentSource {
+  /** Bound read-only at /opt/agents when it exists. */
+  readonly agentsDir: string
+  choose(requested?: string, projectDefault?: string): { agent: string; notice?: string | undefined }
+  launch(
+    agentId: string,
+    options: { prompt?: string; workspace: string; isolation: OrchestratorConfig['isolation'] },
+  ): Launch
+  seedHome(agentId: string, homeDir: string, options: { workspace: string }): Promise<void>
+}
+
+/** What sessions need of the doors into containers' networks. */
+export interface DoorKeeper {
+  attach(sessionId: string, pid: number, gateway: string): Promise<void>
+  detach(sessionId: string): Promise<void>
+}
+
+/** Everything sessions work with. */
+export interface SessionServices {
+  config: Pick<OrchestratorConfig, 'aioHome' | 'aioRun' | 'rootfsDir' | 'isolation'>
+  log: Logger
+  orchestratorId: string
+  projects: ProjectSource
+  tmux: TerminalServer
+  agents: AgentSource
+  doors: DoorKeeper
+  /** Now; the machine's clock when absent. */
+  now?: () => Date
+}

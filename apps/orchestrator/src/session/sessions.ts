@@ -1,0 +1,156 @@
+import { posix } from 'node:path'
+import {
+  AioError,
+  type CommandInput,
+  type CommandOutput,
+  containerIdOf,
+  type OrchestratorEvent,
+  type Session,
+  sessionIdOf,
+  type WorkAtRisk,
+} from '@ai-orchestration/protocol'
+import type { Steps } from '../command/steps.ts'
+import { adoptSessions } from './adopt.ts'
+import { createSession } from './create.ts'
+import { HomeComing } from './home-coming.ts'
+import { isAlive } from './host-process.ts'
+import { SessionLife } from './life.ts'
+import { workspaceOf } from './paths.ts'
+import { findWorkAtRisk } from './risk.ts'
+import { openRuntime, type SessionRuntime } from './runtime.ts'
+import type { SessionServices } from './services.ts'
+import { terminateSession } from './terminate.ts'
+
+/** The sessions of this machine. */
+export class Sessions implements AsyncDisposable {
+  readonly #runtime: SessionRuntime
+  readonly #homeComing: HomeComing
+  readonly #life: SessionLife
+  readonly #busy = new Set<string>()
+
+  /**
+   * Prepares this machine for sessions; {@link adopt} then takes over those that are there.
+   *
+   * @throws AioError ISOLATION_UNAVAILABLE when something sessions need is missing, with what to do.
+   */
+  static async open(services: SessionServices): Promise<Sessions> {
+    return new Sessions(await openRuntime(services))
+  }
+
+  private constructor(runtime: SessionRuntime) {
+    this.#runtime = runtime
+    this.#homeComing = new HomeComing(runtime)
+    this.#life = new SessionLife(runtime, this.#homeComing)
+  }
+
+  /** Takes over what an earlier orchestrator left. */
+  async adopt(): Promise<void> {
+    await adoptSessions(this.#runtime, this.#life)
+  }
+
+  /** All sessions, or those of one project, by id. */
+  list(projectId?: string): Session[] {
+    const sessions = this.#runtime.store.list().map(({ session }) => session)
+    return projectId === undefined ? sessions : sessions.filter((session) => session.projectId === projectId)
+  }
+
+  /** One session, if it exists. */
+  get(id: string): Session | undefined {
+    return this.#runtime.store.get(id)?.session
+  }
+
+  /** One session. @throws AioError NOT_FOUND. */
+  require(id: string): Session {
+    return this.#runtime.store.require(id).session
+  }
+
+  /**
+   * Makes a session and answers once its process runs. One that has ended by then is answered as `failed`.
+   *
+   * @throws AioError CONFLICT when the name is taken; the others of {@link createSession}.
+   */
+  async create(input: CommandInput<'create_session'>, steps: Steps): Promise<Session> {
+    const id = sessionIdOf(input.projectId, input.name)
+    return await this.#alone(id, async () => {
+      const process = await createSession(this.#runtime, input, steps)
+      if (isAlive(process)) this.#life.watch(id)
+      else await this.#life.end(id)
+      return this.require(id)
+    })
+  }
+
+  /**
+   * Ends and removes a session; its branch stays.
+   *
+   * @throws AioError NOT_FOUND; WORK_AT_RISK without `force`; EXEC_ERROR when its work could not be archived.
+   */
+  async terminate(id: string, options: { force: boolean }, steps: Steps): Promise<CommandOutput<'terminate_session'>> {
+    return await this.#alone(id, async () => {
+      this.require(id)
+      this.#life.unwatch(id)
+      try {
+        return await terminateSession(this.#runtime, this.#homeComing, id, options, steps)
+      } finally {
+        if (this.get(id)?.state === 'running') this.#life.watch(id)
+      }
+    })
+  }
+
+  /** What removing a session would lose. */
+  async workAtRisk(id: string): Promise<WorkAtRisk> {
+    this.require(id)
+    return await findWorkAtRisk(this.#runtime, this.#homeComing, id)
+  }
+
+  /** Brings a session's commits, branches and stashes home to `.repo`. @throws AioError when that fails. */
+  async bringHome(id: string): Promise<void> {
+    this.require(id)
+    await this.#homeComing.bring(id)
+  }
+
+  /**
+   * What runs a program inside a session, as its user and with its environment.
+   *
+   * @param options `cwd` is absolute, or relative to the workspace.
+   * @throws AioError NOT_FOUND; NOT_RUNNING when its process has ended.
+   */
+  execArgv(id: string, argv: readonly string[], options: { cwd?: string } = {}): { file: string; args: string[] } {
+    const { state } = this.require(id)
+    const { process } = this.#runtime.store.require(id)
+    if (state !== 'running' || process === undefined || !isAlive(process))
+      throw new AioError('NOT_RUNNING', `The session ${id} is ${state}, so nothing can be run in it.`)
+    const cwd = posix.resolve(workspaceOf(id), options.cwd ?? '.')
+    const [file = 'runc', ...args] = this.#runtime.runc.execArgv(containerIdOf(id), argv, cwd)
+    return { file, args }
+  }
+
+  /** Where a session's terminal is found. @throws AioError NOT_FOUND. */
+  terminalOf(id: string): { tmuxName: string; logFile: string } {
+    this.require(id)
+    return { tmuxName: containerIdOf(id), logFile: this.#runtime.paths(id).terminalLog }
+  }
+
+  /** Calls back for every session that is made, changed or removed. @returns the way to stop it. */
+  onChange(listener: (event: OrchestratorEvent) => void): () => void {
+    return this.#runtime.store.onChange(listener)
+  }
+
+  /** Stops watching; the sessions live on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#life[Symbol.asyncDispose]()
+  }
+
+  /** One creation or removal at a time for a session; the watch over its life leaves it alone meanwhile. */
+  async #alone<T>(id: string, action: () => Promise<T>): Promise<T> {
+    if (this.#busy.has(id))
+      throw new AioError('CONFLICT', `The session ${id} is being made or removed. Try again in a moment.`)
+    this.#busy.add(id)
+    const resume = this.#life.pause(id)
+    try {
+      return await action()
+    } finally {
+      this.#busy.delete(id)
+      resume()
+    }
+  }
+}

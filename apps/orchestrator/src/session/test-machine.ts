@@ -1,0 +1,163 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type CommandInput, containerIdOf, type OrchestratorEvent, type Session } from '@ai-orchestration/protocol'
+import { pino } from 'pino'
+import { StepList, type StepReport } from '../command/steps.ts'
+import { cleanEnv, run } from '../process/run.ts'
+import { Projects } from '../project/projects.ts'
+import { Tmux } from '../terminal/tmux.ts'
+import { mountPoints, unmount } from './mounts.ts'
+import { Runc } from './runc.ts'
+import type { AgentSource, DoorKeeper, Launch } from './services.ts'
+import { Sessions } from './sessions.ts'
+
+/** Only for tests: an orchestrator's session rooms in a directory of their own, with the real runc, tmux and git. */
+export class TestMachine implements AsyncDisposable {
+  readonly dir: string
+  readonly projects: Projects
+  readonly runc: Runc
+  readonly events: OrchestratorEvent[] = []
+  readonly attached = new Map<string, number>()
+  launch: Launch = { argv: ['/bin/bash', '--norc', '--noprofile'], env: {} }
+  sessions: Sessions
+  tmux: Tmux
+
+  private constructor(dir: string, parts: { projects: Projects; tmux: Tmux }) {
+    this.dir = dir
+    this.projects = parts.projects
+    this.tmux = parts.tmux
+    this.runc = new Runc(this.run)
+    this.sessions = undefined as unknown as Sessions
+  }
+
+  get run(): string {
+    return join(this.dir, 'run')
+  }
+
+  get home(): string {
+    return join(this.dir, 'home')
+  }
+
+  static async start(): Promise<TestMachine> {
+    const dir = await mkdtemp('/tmp/aio-s-')
+    await run('chmod', ['755', dir])
+    await mkdir(join(dir, 'run'), { mode: 0o711 })
+    const log = quiet
+    const projects = await Projects.open({
+      projectsDir: join(dir, 'projects'),
+      archivesDir: join(dir, 'home/archives'),
+      orchestratorId: ORCHESTRATOR_ID,
+      log,
+    })
+    const tmux = await Tmux.open({ aioRun: join(dir, 'run'), log })
+    const machine = new TestMachine(dir, { projects, tmux })
+    machine.sessions = await machine.openSessions()
+    return machine
+  }
+
+  /** Opens the rooms as a new orchestrator would, over what is there. */
+  async openSessions(isolation: 'full' | 'degraded' = 'full'): Promise<Sessions> {
+    const sessions = await Sessions.open({
+      config: { aioHome: this.home, aioRun: this.run, rootfsDir: join(this.dir, 'rootfs'), isolation },
+      log: quiet,
+      orchestratorId: ORCHESTRATOR_ID,
+      projects: this.projects,
+      tmux: this.tmux,
+      agents: this.#agents(),
+      doors: this.#doors(),
+    })
+    sessions.onChange((event) => this.events.push(event))
+    return sessions
+  }
+
+  /** Makes a project from a repository with these files. */
+  async project(name: string, files: Record<string, string> = { 'a.txt': 'one\n', '.gitignore': 'node_modules\n*.log\n' }) {
+    const source = join(this.dir, `source-${name}`)
+    await mkdir(source, { recursive: true })
+    const env = cleanEnv({ GIT_CONFIG_GLOBAL: '/dev/null', GIT_AUTHOR_NAME: 't', GIT_AUTHOR_EMAIL: 't@t', GIT_COMMITTER_NAME: 't', GIT_COMMITTER_EMAIL: 't@t' })
+    await run('git', ['init', '-q', '-b', 'main', source], { env })
+    for (const [path, content] of Object.entries(files)) {
+      await mkdir(join(source, path, '..'), { recursive: true })
+      await writeFile(join(source, path), content)
+    }
+    await run('git', ['-C', source, 'add', '-A'], { env })
+    await run('git', ['-C', source, 'commit', '-q', '-m', 'first'], { env })
+    await run('git', ['-C', source, 'tag', 'v1'], { env })
+    return await this.projects.create({ name, repoUrl: source }, { isAdmin: true }, new StepList(new AbortController().signal, () => undefined))
+  }
+
+  /** Creates a session as a command would: undoes its steps when it fails. */
+  async create(input: CommandInput<'create_session'>, report: (report: StepReport) => void = () => undefined): Promise<Session> {
+    const steps = new StepList(new AbortController().signal, report)
+    try {
+      return await this.sessions.create(input, steps)
+    } catch (error) {
+      this.problems.push(...(await steps.undo()))
+      throw error
+    }
+  }
+
+  readonly problems: string[] = []
+
+  async terminate(id: string, force = false) {
+    return await this.sessions.terminate(id, { force }, new StepList(new AbortController().signal, () => undefined))
+  }
+
+  /** Runs a shell script inside a session. */
+  async inside(id: string, script: string): Promise<{ exitCode: number | null; out: string }> {
+    const { file, args } = this.sessions.execArgv(id, ['sh', '-c', script])
+    const { exitCode, stdout, stderr } = await run(file, args, { allowFailure: true })
+    return { exitCode, out: (stdout + stderr).trim() }
+  }
+
+  async git(project: string, ...args: string[]): Promise<string> {
+    const { stdout } = await run('git', ['-C', this.projects.paths(project).repo, ...args], { allowFailure: true })
+    return stdout.trim()
+  }
+
+  pidOf(id: string): number {
+    for (const event of this.events.toReversed()) if (event.type === 'session_updated' && event.sessionId === id) break
+    return this.attached.get(id) ?? 0
+  }
+
+  /** What of a session is left anywhere on this machine. */
+  async leftovers(id: string): Promise<string[]> {
+    const name = containerIdOf(id)
+    const [containers, terminals] = await Promise.all([this.runc.list(), this.tmux.list()])
+    const groups = await run('find', ['/sys/fs/cgroup', '-maxdepth', '3', '-name', `*${name}*`])
+    return [
+      ...containers.filter((container) => container.id === name).map(() => 'container'),
+      ...terminals.filter((terminal) => terminal.name === name).map(() => 'terminal'),
+      ...mountPoints().filter((path) => path.startsWith(this.dir) && path.endsWith(id)),
+      ...groups.stdout.split('\n').filter((path) => path !== ''),
+    ]
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.sessions[Symbol.asyncDispose]()
+    for (const { id } of await this.runc.list()) await this.runc.delete(id)
+    await this.tmux[Symbol.asyncDispose]()
+    await run('tmux', ['-S', join(this.run, 'tmux.sock'), 'kill-server'], { allowFailure: true })
+    for (const path of mountPoints()) if (path.startsWith(`${this.dir}/`)) await unmount(path)
+    await rm(this.dir, { recursive: true, force: true })
+  }
+
+  #agents(): AgentSource {
+    return {
+      agentsDir: join(this.home, 'agents'),
+      choose: (requested) => ({ agent: requested ?? 'shell' }),
+      launch: () => this.launch,
+      seedHome: async (_agent, home) => await writeFile(join(home, '.profile'), '# seeded\n'),
+    }
+  }
+
+  #doors(): DoorKeeper {
+    return {
+      attach: async (id, pid) => void this.attached.set(id, pid),
+      detach: async (id) => void this.attached.delete(id),
+    }
+  }
+}
+
+const ORCHESTRATOR_ID = '01J00000000000000000000000'
+const quiet = pino({ level: process.env['TEST_LOG'] ?? 'silent' })

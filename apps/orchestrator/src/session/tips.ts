@@ -1,0 +1,92 @@
+import { createWriteStream } from 'node:fs'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { AioError } from '@ai-orchestration/protocol'
+
+/** Most branches and stashes that are brought home. */
+export const TIPS_MAX = 500
+/** Longest list of tips, in bytes. */
+const HEAD_MAX_BYTES = 512 * 1024
+/** Largest bundle that is taken in, in bytes: a limit against filling the host's disk by one commit. */
+const BUNDLE_MAX_BYTES = 4 * 1024 ** 3
+
+/**
+ * Runs in a helper beside the session, in its workspace. Prints `{commit} {ref}` for HEAD, each branch and each stash,
+ * an empty line, and then a bundle of what the commits in its arguments do not reach. The bundle is made in a repository
+ * of its own, with the agent's objects behind it, because only what has a reference can be in one.
+ */
+export const TIPS_SCRIPT = `
+home=/tmp/home.git
+mkdir -p $home/objects/info $home/refs
+objects=$(git rev-parse --path-format=absolute --git-path objects) || exit 3
+printf '%s\\n/project/.objects\\n' "$objects" >$home/objects/info/alternates
+echo 'ref: refs/heads/none' >$home/HEAD
+format=$(git rev-parse --show-object-format)
+printf '[core]\\n\\trepositoryformatversion = 1\\n\\tbare = true\\n[extensions]\\n\\tobjectFormat = %s\\n' "$format" >$home/config
+{
+  head=$(git rev-parse --quiet --verify 'HEAD^{commit}') && echo "$head refs/head"
+  git for-each-ref --count=${TIPS_MAX} --format='%(objectname) %(refname)' refs/heads
+  number=0
+  git stash list --format=%H | head -n ${TIPS_MAX} | while read -r commit; do
+    echo "$commit refs/stash/$number"
+    number=$((number + 1))
+  done
+} >$home/packed-refs
+cat $home/packed-refs
+echo
+exec git --git-dir=$home bundle create --quiet - --all --not "$@"
+`
+
+/** Where HEAD, each branch and each stash of a workspace point: `head`, `heads/…`, `stash/0` and so on. */
+export type Tips = ReadonlyMap<string, string>
+
+const REF = /^(?:head|heads\/[^\s~^:?*[\\]+|stash\/\d+)$/
+
+/**
+ * Reads what {@link TIPS_SCRIPT} prints: answers the tips, and writes the bundle to a file of the host's.
+ *
+ * @throws AioError LIMIT when there is too much of either; EXEC_ERROR when it is not what was asked for.
+ */
+export async function readTips(stdout: Readable, bundleFile: string): Promise<{ tips: Tips; bundleBytes: number }> {
+  const chunks = stdout[Symbol.asyncIterator]()
+  let head = Buffer.alloc(0)
+  let end = -1
+  while (end < 0) {
+    const { value, done } = await chunks.next()
+    if (done === true) break
+    head = Buffer.concat([head, value])
+    end = head[0] === 0x0a ? 0 : head.indexOf('\n\n') + 1 || -1
+    if (end < 0 && head.length > HEAD_MAX_BYTES)
+      throw new AioError('LIMIT', 'The session has more branches than can be brought home.')
+  }
+  let bundleBytes = 0
+  async function* rest() {
+    const first = end < 0 ? Buffer.alloc(0) : head.subarray(end + 1)
+    for (let chunk = first; ; ) {
+      bundleBytes += chunk.length
+      if (bundleBytes > BUNDLE_MAX_BYTES) throw new AioError('LIMIT', 'The new commits are larger than 4 GB.')
+      if (chunk.length > 0) yield chunk
+      const { value, done } = await chunks.next()
+      if (done === true) return
+      chunk = value
+    }
+  }
+  await pipeline(rest, createWriteStream(bundleFile, { mode: 0o600 }))
+  return { tips: parseTips(head.subarray(0, Math.max(end, 0)).toString('utf8')), bundleBytes }
+}
+
+/** Keeps only what can be a reference of the session's own; names that git would refuse are left out. */
+export function parseTips(text: string): Tips {
+  const tips = new Map<string, string>()
+  for (const line of text.split('\n')) {
+    const [, oid, ref] = /^([0-9a-f]{40}|[0-9a-f]{64}) refs\/(.+)$/.exec(line) ?? []
+    if (oid !== undefined && ref !== undefined && isSafe(ref)) tips.set(ref, oid)
+  }
+  return tips
+}
+
+function isSafe(ref: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
+  const forbidden = /[\u0000-\u0020\u007f]|\.\.|@\{|\/\/|\/\.|\.(?:lock)?(?:\/|$)|\/$/
+  return REF.test(ref) && ref.length <= 250 && !forbidden.test(ref)
+}

@@ -1,0 +1,87 @@
+import { chown, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AioError } from '@ai-orchestration/protocol'
+import { run } from '../process/run.ts'
+import { isMounted } from './mounts.ts'
+import type { SessionPaths } from './paths.ts'
+import type { GitIdentity } from './runtime.ts'
+import { AGENT_HOST_UID } from './uid-range.ts'
+
+/** What a session's own repository begins with, on top of its base. */
+export interface OwnRepository {
+  branch: string
+  commit: string
+  identity: GitIdentity
+  /** Without user and password. */
+  repoUrl: string | undefined
+}
+
+/**
+ * Writes the first entries of a session's own layer: its branch, checked out, and its configuration. Plain files instead
+ * of `git switch`, so that it takes the same time for every size of repository.
+ */
+export async function writeUpper(paths: SessionPaths, repository: OwnRepository): Promise<void> {
+  await mkdir(paths.work, { mode: 0o700 })
+  const slash = repository.branch.lastIndexOf('/')
+  const heads = `.git/refs/heads/${repository.branch.slice(0, slash)}`
+  for (const directory of ['', '.git', '.git/refs', '.git/refs/heads', heads]) {
+    await mkdir(join(paths.upper, directory), { mode: 0o755 })
+    await chown(join(paths.upper, directory), AGENT_HOST_UID, AGENT_HOST_UID)
+  }
+  const files: Record<string, string> = {
+    '.git/HEAD': `ref: refs/heads/${repository.branch}\n`,
+    [`${heads}/${repository.branch.slice(slash + 1)}`]: `${repository.commit}\n`,
+    '.git/config': gitConfig(repository),
+  }
+  for (const [path, content] of Object.entries(files)) {
+    await writeFile(join(paths.upper, path), content, { mode: 0o644, flag: 'wx' })
+    await chown(join(paths.upper, path), AGENT_HOST_UID, AGENT_HOST_UID)
+  }
+}
+
+function gitConfig({ commit, identity, repoUrl }: OwnRepository): string {
+  const isSha256 = commit.length === 64
+  return [
+    '[core]',
+    `\trepositoryformatversion = ${isSha256 ? 1 : 0}`,
+    '\tfilemode = true',
+    '\tbare = false',
+    '\tlogallrefupdates = true',
+    ...(isSha256 ? ['[extensions]', '\tobjectFormat = sha256'] : []),
+    // What is collected here would be looked for in vain by whoever resumes.
+    '[gc]',
+    '\tauto = 0',
+    '[user]',
+    `\tname = ${quoted(identity.name)}`,
+    `\temail = ${quoted(identity.email)}`,
+    ...(repoUrl === undefined
+      ? []
+      : ['[remote "origin"]', `\turl = ${quoted(repoUrl)}`, '\tfetch = +refs/heads/*:refs/remotes/origin/*']),
+    '',
+  ].join('\n')
+}
+
+function quoted(value: string): string {
+  return `"${value.replace(/["\\]/g, '\\$&').replace(/[\n\r\t]/g, ' ')}"`
+}
+
+/**
+ * Mounts a session's workspace on its worktree, unless that has been done.
+ *
+ * @throws AioError ISOLATION_UNAVAILABLE when overlays cannot be mounted here.
+ */
+export async function mountWorkspace(paths: SessionPaths, commit: string): Promise<void> {
+  if (isMounted(paths.worktree)) return
+  // Relative, because a colon or comma in the path of PROJECTS_DIR would be taken for a separator.
+  const layers = `lowerdir=../../.bases/${commit},upperdir=upper,workdir=work`
+  const result = await run(
+    'mount',
+    ['--no-mtab', '--types', 'overlay', '--options', `nosuid,nodev,${layers}`, 'aio', paths.worktree],
+    { cwd: paths.bundle, allowFailure: true },
+  )
+  if (result.exitCode !== 0)
+    throw new AioError(
+      'ISOLATION_UNAVAILABLE',
+      `The workspace could not be mounted (${result.stderr.trim().split('\n')[0]}). \`aio doctor\` says what overlays need; PROJECTS_DIR must lie on ext4, xfs or btrfs.`,
+    )
+}

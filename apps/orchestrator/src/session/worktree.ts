@@ -1,0 +1,97 @@
+import { mkdir, rm, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AioError } from '@ai-orchestration/protocol'
+import type { ProjectRecord } from '../project/projects.ts'
+import { hostGit, inTurn } from './host-git.ts'
+import { isMounted } from './mounts.ts'
+
+/** What a new session starts from. */
+export interface StartingPoint {
+  ref: string
+  commit: string
+  /** False when it continues a branch that was there before. */
+  isOwnBranch: boolean
+}
+
+/**
+ * Finds the commit a session starts from.
+ *
+ * @throws AioError INVALID_INPUT when the ref does not exist; CONFLICT when its branch exists and is not to be continued.
+ */
+export async function findStart(
+  repo: string,
+  project: Pick<ProjectRecord, 'defaultBranch'>,
+  request: { branch: string; base?: string | undefined; resumeBranch?: boolean | undefined },
+): Promise<StartingPoint> {
+  const ref = request.base ?? project.defaultBranch
+  // What was fetched last is newer than the local branch of the clone; another session's branch exists only here.
+  const sources = ref.startsWith('feature/')
+    ? ['refs/heads/', 'refs/remotes/origin/', '']
+    : ['refs/remotes/origin/', '']
+  const names = [`refs/heads/${request.branch}`, ...sources.map((prefix) => `${prefix}${ref}`)]
+  const [existing, ...found] = await resolve(repo, names)
+  if (existing !== undefined) {
+    if (request.resumeBranch !== true)
+      throw new AioError(
+        'CONFLICT',
+        `The branch ${request.branch} exists, and no session owns it. Continue from it with resumeBranch (\`aio sessions create … --resume-branch\`), or choose another name.`,
+        { details: { branch: request.branch, commit: existing, resumeBranch: true } },
+      )
+    return { ref: request.branch, commit: existing, isOwnBranch: false }
+  }
+  if (request.resumeBranch === true)
+    throw new AioError('NOT_FOUND', `There is no branch ${request.branch} to continue from. Leave resumeBranch out.`)
+  const commit = found.find((oid) => oid !== undefined)
+  if (commit === undefined)
+    throw new AioError(
+      'INVALID_INPUT',
+      `${ref} is no branch, tag or commit of this project. If it is new on the origin, try again in a moment.`,
+    )
+  return { ref, commit, isOwnBranch: true }
+}
+
+async function resolve(repo: string, names: readonly string[]): Promise<(string | undefined)[]> {
+  const input = names.map((name) => `${name}^{commit}\n`).join('')
+  const { stdout } = await hostGit(repo, ['cat-file', '--batch-check'], { input })
+  return stdout.split('\n').map((line) => /^([0-9a-f]{40,64}) commit /.exec(line)?.[1])
+}
+
+/** Registers a worktree without any content, locked, on the session's branch. */
+export async function addWorktree(
+  repo: string,
+  directory: string,
+  branch: string,
+  start: StartingPoint,
+): Promise<void> {
+  const what = start.isOwnBranch ? ['-b', branch, '--', directory, start.commit] : ['--', directory, branch]
+  const reason = 'a session of AI Orchestration works here; remove it with: aio sessions terminate'
+  await inTurn(repo, async () => {
+    await mkdir(directory, { mode: 0o700 })
+    await hostGit(repo, ['worktree', 'add', '--quiet', '--no-checkout', '--lock', '--reason', reason, ...what])
+  })
+}
+
+/**
+ * Takes a worktree's registration and its empty directory away; does nothing when there is none. The workspace must be
+ * unmounted: a directory that holds anything but git's own link stays and is an error, so nothing can be lost here.
+ */
+export async function removeWorktree(repo: string, directory: string): Promise<void> {
+  if (isMounted(directory)) throw new AioError('EXEC_ERROR', `${directory} is still mounted, so it was not removed.`)
+  await rm(join(directory, '.git'), { force: true })
+  await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+  })
+  await inTurn(repo, async () => {
+    const { stdout } = await hostGit(repo, ['worktree', 'list', '--porcelain', '-z'])
+    // Twice, because it is locked.
+    if (stdout.split('\0').includes(`worktree ${directory}`))
+      await hostGit(repo, ['worktree', 'remove', '--force', '--force', '--', directory])
+  })
+}
+
+/** Deletes a branch that was made for a session, as long as it still points where it was made (D-4). */
+export async function removeUnusedBranch(repo: string, branch: string, commit: string): Promise<void> {
+  await inTurn(repo, async () => {
+    await hostGit(repo, ['update-ref', '-d', `refs/heads/${branch}`, commit], { allowFailure: true })
+  })
+}

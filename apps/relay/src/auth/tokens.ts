@@ -1,0 +1,140 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { AioError, type Principal, type Role, type TokenInfo } from '@ai-orchestration/protocol'
+import { hashSecret, matchesHash, newSecret } from './secret.ts'
+import { TokenFile, type TokenRecord } from './token-file.ts'
+
+/** Id that AUTH_TOKEN goes by wherever a token id stands. */
+export const BOOTSTRAP_ID = 'auth-token'
+
+const TOKENS_MAX = 10_000 // some megabytes of JSON; a person has a handful
+const KEEP_DEAD_MS = 30 * 24 * 3_600_000 // revoked and expired tokens stay listed for a month
+
+/** A wrong guess and a dead token look alike from outside, save for the one who held the right secret. */
+const REFUSED = 'This token is not known to the relay. Log in again with: aio login'
+
+/** Who may do what: AUTH_TOKEN and the tokens made later. */
+export class Tokens {
+  readonly #bootstrapHash: string
+  readonly #file: TokenFile
+  readonly #byId: Map<string, TokenRecord>
+  readonly #now: () => number
+  readonly #onDead = new Set<(tokenId: string) => void>()
+
+  private constructor(bootstrap: string, file: TokenFile, records: TokenRecord[], now: () => number) {
+    this.#bootstrapHash = hashSecret(bootstrap)
+    this.#file = file
+    this.#byId = new Map(records.map((record) => [record.id, record]))
+    this.#now = now
+  }
+
+  /** Opens the tokens kept under `aioHome`. */
+  static async open(options: { aioHome: string; bootstrap: string; now?: () => number }): Promise<Tokens> {
+    const file = new TokenFile(join(options.aioHome, 'relay/tokens.json'))
+    return new Tokens(options.bootstrap, file, await file.read(), options.now ?? Date.now)
+  }
+
+  /** Whose token this is. @throws AioError UNAUTHORIZED */
+  verify(token: string): Principal {
+    if (matchesHash(token, this.#bootstrapHash))
+      return { tokenId: BOOTSTRAP_ID, name: 'AUTH_TOKEN', roles: ['admin', 'orchestrator'] }
+    const [prefix, role, id, ...rest] = token.split('_')
+    const record = prefix === 'aio' && id !== undefined ? this.#byId.get(id) : undefined
+    if (record === undefined || record.role !== role || !matchesHash(rest.join('_'), record.hash))
+      throw new AioError('UNAUTHORIZED', REFUSED)
+    this.#refuseDead(record)
+    record.lastUsedAt = new Date(this.#now()).toISOString() // kept with the next write; not worth one of its own
+    return principalOf(record)
+  }
+
+  /** The same principal as of now. @throws AioError UNAUTHORIZED once its token is revoked or has expired. */
+  recheck(tokenId: string): Principal {
+    if (tokenId === BOOTSTRAP_ID) return { tokenId, name: 'AUTH_TOKEN', roles: ['admin', 'orchestrator'] }
+    const record = this.#byId.get(tokenId)
+    if (record === undefined) throw new AioError('UNAUTHORIZED', REFUSED)
+    this.#refuseDead(record)
+    return principalOf(record)
+  }
+
+  /** Makes a token; the text is in this answer and nowhere else. @throws AioError LIMIT */
+  async create(options: { role: Role; name: string; ttlMs?: number | undefined }): Promise<{
+    token: string
+    info: TokenInfo
+  }> {
+    this.#forgetLongDead()
+    if (this.#byId.size >= TOKENS_MAX)
+      throw new AioError('LIMIT', `There are ${TOKENS_MAX} tokens. Revoke some first: aio tokens revoke <id>`)
+    const id = randomBytes(6).toString('hex')
+    const secret = newSecret()
+    const now = this.#now()
+    const record: TokenRecord = {
+      id,
+      role: options.role,
+      name: options.name,
+      hash: hashSecret(secret),
+      createdAt: new Date(now).toISOString(),
+      ...(options.ttlMs === undefined ? {} : { expiresAt: new Date(now + options.ttlMs).toISOString() }),
+    }
+    this.#byId.set(id, record)
+    await this.#save()
+    return { token: `aio_${options.role}_${id}_${secret}`, info: infoOf(record) }
+  }
+
+  /** All tokens, newest first. */
+  list(): TokenInfo[] {
+    return [...this.#byId.values()].map(infoOf).reverse()
+  }
+
+  /** Ends a token for good; its connections close within a second. @throws AioError NOT_FOUND */
+  async revoke(tokenId: string): Promise<TokenInfo> {
+    if (tokenId === BOOTSTRAP_ID)
+      throw new AioError('FORBIDDEN', 'AUTH_TOKEN cannot be revoked. Start the relay with another one instead.')
+    const record = this.#byId.get(tokenId)
+    if (record === undefined)
+      throw new AioError('NOT_FOUND', 'There is no token with this id. See: aio tokens list')
+    if (record.revokedAt === undefined) {
+      record.revokedAt = new Date(this.#now()).toISOString()
+      for (const listener of this.#onDead) listener(tokenId)
+      await this.#save()
+    }
+    return infoOf(record)
+  }
+
+  /** Revokes the caller's own token. @throws AioError FORBIDDEN for AUTH_TOKEN. */
+  async logout(tokenId: string): Promise<void> {
+    await this.revoke(tokenId)
+  }
+
+  /** Calls back at once when a token is revoked. Expiry is found by {@link recheck}. */
+  onRevoked(listener: (tokenId: string) => void): () => void {
+    this.#onDead.add(listener)
+    return () => this.#onDead.delete(listener)
+  }
+
+  #refuseDead(record: TokenRecord): void {
+    if (record.revokedAt !== undefined)
+      throw new AioError('UNAUTHORIZED', 'This token was revoked. Log in again with: aio login')
+    if (record.expiresAt !== undefined && Date.parse(record.expiresAt) <= this.#now())
+      throw new AioError('UNAUTHORIZED', 'This token has expired. Log in again with: aio login')
+  }
+
+  #forgetLongDead(): void {
+    const before = this.#now() - KEEP_DEAD_MS
+    for (const [id, { revokedAt, expiresAt }] of this.#byId) {
+      const died = Math.min(...[revokedAt, expiresAt].filter((at) => at !== undefined).map(Date.parse))
+      if (died < before) this.#byId.delete(id)
+    }
+  }
+
+  #save(): Promise<void> {
+    return this.#file.write(() => [...this.#byId.values()])
+  }
+}
+
+function principalOf(record: TokenRecord): Principal {
+  return { tokenId: record.id, name: record.name, roles: [record.role] }
+}
+
+function infoOf({ hash: _, ...info }: TokenRecord): TokenInfo {
+  return info
+}

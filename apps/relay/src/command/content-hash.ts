@@ -1,0 +1,15 @@
+import { createHash } from 'node:crypto'
+
+/** A hash of JSON data that does not depend on the order of keys. */
+export function contentHash(data: unknown): string {
+  return createHash('sha256').update(canonical(data)).digest('hex')
+}
+
+function canonical(data: unknown): string {
+  if (Array.isArray(data)) return `[${data.map(canonical).join(',')}]`
+  if (typeof data !== 'object' || data === null) return JSON.stringify(data) ?? 'null'
+  const entries = Object.entries(data)
+    .filter(([, value]) => value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+  return `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${canonical(value)}`).join(',')}}`
+}

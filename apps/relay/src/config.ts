@@ -1,0 +1,78 @@
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { LIMITS } from '@ai-orchestration/protocol'
+import { z } from 'zod'
+
+const originSchema = z.string().refine((text) => URL.canParse(text) && new URL(text).origin === text, {
+  error: 'ALLOWED_ORIGINS is a list of exact origins such as https://aio.example.org, split by commas.',
+})
+
+const environmentSchema = z.object({
+  PORT: z.coerce
+    .number({ error: 'PORT must be a number from 0 to 65535; 0 picks a free one.' })
+    .int()
+    .min(0)
+    .max(65_535, { error: 'PORT must be a number from 0 to 65535; 0 picks a free one.' })
+    .default(3000),
+  HOST: z.string().min(1).default('127.0.0.1'),
+  AUTH_TOKEN: z
+    .string()
+    .min(LIMITS.authTokenMinChars, {
+      error: `AUTH_TOKEN has fewer than ${LIMITS.authTokenMinChars} characters. Make one with: openssl rand -base64 32`,
+    })
+    .optional(),
+  ALLOWED_ORIGINS: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== ''),
+    )
+    .pipe(z.array(originSchema)),
+  AIO_HOME: z.string().min(1).optional(),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+      error: 'LOG_LEVEL is one of fatal, error, warn, info, debug, trace, silent.',
+    })
+    .default('info'),
+  WEB_DIR: z.string().min(1).optional(),
+  AIO_SUPERVISED: z.string().optional(),
+})
+
+/** Everything the relay is told from outside. */
+export interface RelayConfig {
+  port: number
+  host: string
+  /** As given by the environment; when absent, the one kept under `aioHome` is used or made. */
+  authToken: string | undefined
+  allowedOrigins: readonly string[]
+  aioHome: string
+  logLevel: string
+  /** The exported web app. */
+  webDir: string
+  /** True when a parent process started it: the end of stdin then means to stop. */
+  isSupervised: boolean
+}
+
+/**
+ * Reads the configuration from the environment.
+ *
+ * @throws z.ZodError that says which variable is wrong and what it may be.
+ */
+export function loadConfig(environment: NodeJS.ProcessEnv = process.env): RelayConfig {
+  // An empty variable counts as absent, as shells and compose files write it.
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const parsed = environmentSchema.parse(given)
+  return {
+    port: parsed.PORT,
+    host: parsed.HOST,
+    authToken: parsed.AUTH_TOKEN,
+    allowedOrigins: parsed.ALLOWED_ORIGINS,
+    aioHome: resolve(parsed.AIO_HOME ?? join(homedir(), '.local/share/ai-orchestration')),
+    logLevel: parsed.LOG_LEVEL,
+    webDir: resolve(parsed.WEB_DIR ?? join(import.meta.dirname, '../../web/out')),
+    isSupervised: parsed.AIO_SUPERVISED === '1',
+  }
+}

@@ -1,0 +1,117 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { CLOSE_CODES } from '@ai-orchestration/protocol'
+import { WebSocketServer } from 'ws'
+import type { Services } from '../services.ts'
+import { plainAddress } from './addresses.ts'
+import { Admission } from './admission.ts'
+import { bearerToken } from './bearer.ts'
+import { Connection } from './connection.ts'
+import type { Gate } from './gate.ts'
+import type { EdgeLimits } from './limits.ts'
+import { refuseSocket } from './refuse.ts'
+
+/** The relay's WebSockets: who gets one, that they stay alive, and that they end with their token. */
+export class Sockets {
+  readonly #services: Services
+  readonly #limits: EdgeLimits
+  readonly #gate: Gate
+  readonly #admission: Admission
+  readonly #open = new Set<Connection>()
+  readonly #forClients: WebSocketServer
+  readonly #forOrchestrators: WebSocketServer
+  readonly #timers: NodeJS.Timeout[]
+  #isStopping = false
+
+  constructor(options: { services: Services; limits: EdgeLimits; gate: Gate }) {
+    const { services, limits } = options
+    this.#services = services
+    this.#limits = limits
+    this.#gate = options.gate
+    this.#admission = new Admission(limits)
+    const common = { noServer: true, perMessageDeflate: false, clientTracking: false } as const
+    this.#forClients = new WebSocketServer({ ...common, maxPayload: limits.clientPayloadMaxBytes })
+    this.#forOrchestrators = new WebSocketServer({ ...common, maxPayload: limits.orchestratorPayloadMaxBytes })
+    this.#timers = [
+      setInterval(() => this.#ping(), limits.pingIntervalMs),
+      setInterval(() => this.#recheck(), limits.recheckIntervalMs),
+    ]
+    services.tokens.onRevoked((tokenId) => {
+      for (const connection of this.#open) if (connection.tokenId === tokenId) connection.recheck()
+    })
+  }
+
+  /** Connections of clients that have authenticated. */
+  get clientCount(): number {
+    let count = 0
+    for (const { isAuthenticated, isOrchestrator } of this.#open) if (isAuthenticated && !isOrchestrator) count += 1
+    return count
+  }
+
+  /** Answers an HTTP upgrade: a WebSocket, or a refusal; never an exception. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy())
+    const target = this.#gate.target(request)
+    if (!(target instanceof URL)) return refuseSocket(socket, target.status, target.message)
+    if (target.pathname !== '/ws') return refuseSocket(socket, 404, 'WebSockets are served at /ws.')
+    const origin = this.#gate.refusedOrigin(request)
+    if (origin !== undefined) return refuseSocket(socket, origin.status, origin.message)
+    if (this.#isStopping || this.#open.size >= this.#limits.connectionsMax) return this.#shed(socket)
+    this.#admit(request, socket, head)
+  }
+
+  /** Closes every socket, telling clients to come back. */
+  stop(): void {
+    this.#isStopping = true
+    for (const timer of this.#timers) clearInterval(timer)
+    for (const connection of this.#open) connection.close(CLOSE_CODES.restarting, 'UNAVAILABLE: the relay is stopping')
+  }
+
+  /** Cuts what has not closed by itself. */
+  terminate(): void {
+    for (const connection of this.#open) connection.terminate()
+  }
+
+  #admit(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const token = bearerToken(request)
+    const roles = token === undefined ? [] : this.#rolesOf(token)
+    const address = plainAddress(request.socket.remoteAddress ?? 'unknown')
+    const isOrchestrator = roles.includes('orchestrator') && request.headers['x-aio-role'] === 'orchestrator'
+    const place = roles.length > 0 ? undefined : this.#admission.enter(address)
+    if (roles.length === 0 && place === undefined) return this.#shed(socket)
+    socket.once('close', () => place?.leave()) // also when the handshake itself fails
+    const wss = isOrchestrator ? this.#forOrchestrators : this.#forClients
+    wss.handleUpgrade(request, socket, head, (ws) => {
+      const rooms = { services: this.#services, limits: this.#limits }
+      const connection = new Connection({ ws, wss, request, address, place, token, isOrchestrator, ...rooms })
+      this.#open.add(connection)
+      connection.signal.addEventListener('abort', () => this.#open.delete(connection), { once: true })
+    })
+  }
+
+  #rolesOf(token: string): readonly string[] {
+    try {
+      return this.#services.tokens.verify(token).roles
+    } catch {
+      return [] // the connection presents it again and tells the client what is wrong with it
+    }
+  }
+
+  #shed(socket: Duplex): void {
+    refuseSocket(socket, 503, 'The relay has too many connections just now. Try again in a moment.', {
+      'Retry-After': String(this.#limits.retryAfterS),
+    })
+  }
+
+  #ping(): void {
+    const asked = [...this.#open]
+    for (const connection of asked) connection.ping()
+    setTimeout(() => {
+      for (const connection of asked) connection.cutIfSilent()
+    }, this.#limits.pongDeadlineMs).unref()
+  }
+
+  #recheck(): void {
+    for (const connection of this.#open) connection.recheck()
+  }
+}

@@ -1,0 +1,305 @@
+import {
+  type AgentInfo,
+  AioError,
+  type AioEvent,
+  type Orchestrator,
+  type OrchestratorEvent,
+  type Project,
+  parseSessionId,
+  type Registration,
+  type Session,
+} from '@ai-orchestration/protocol'
+import type { Journal } from '../journal/journal.ts'
+import { ProjectNames } from './project-names.ts'
+
+/** Everything the relay knows of its machines. */
+export interface FleetState {
+  orchestrators: Orchestrator[]
+  projects: Project[]
+  sessions: Session[]
+}
+
+/** Events that change this state; those about commands do not. */
+export type StateEvent = Exclude<OrchestratorEvent, { type: `command_${string}` }>
+type LeftReason = Extract<AioEvent, { type: 'orchestrator_left' }>['reason']
+
+interface Host {
+  orchestrator: Orchestrator
+  commands: ReadonlySet<string>
+  projects: Map<string, Project>
+  sessions: Map<string, Session>
+}
+
+const OFFLINE_HOSTS_MAX = 256 // machines that are gone for good; the longest gone is forgotten first
+
+/** The machines with their projects and sessions: as they reported them, and as last known while they are offline. */
+export class Fleet {
+  readonly #journal: Journal
+  readonly #now: () => number
+  readonly #hosts = new Map<string, Host>()
+  readonly #names = new ProjectNames()
+
+  constructor(options: { journal: Journal; now?: () => number }) {
+    this.#journal = options.journal
+    this.#now = options.now ?? Date.now
+  }
+
+  /** All machines, online or not. */
+  orchestrators(): Orchestrator[] {
+    return [...this.#hosts.values()].map((host) => host.orchestrator)
+  }
+
+  /** How many machines are online. */
+  onlineCount(): number {
+    return this.orchestrators().filter(({ state }) => state === 'online').length
+  }
+
+  /** Projects of one machine or of all; one whose name another machine had first is marked as conflicted. */
+  projects(orchestratorId?: string): Project[] {
+    return this.#select(orchestratorId).flatMap((host) =>
+      [...host.projects.values()].map((project) => this.#marked(project)),
+    )
+  }
+
+  /** Sessions of one project or of all. */
+  sessions(projectId?: string): Session[] {
+    const all = [...this.#hosts.values()].flatMap((host) => [...host.sessions.values()])
+    return projectId === undefined ? all : all.filter((session) => session.projectId === projectId)
+  }
+
+  /** Agents of one machine or of all. */
+  agents(orchestratorId?: string): { orchestratorId: string; agents: AgentInfo[] }[] {
+    return this.#select(orchestratorId).map(({ orchestrator: { id, agents } }) => ({ orchestratorId: id, agents }))
+  }
+
+  /** The whole state, for a snapshot. */
+  state(): FleetState {
+    return { orchestrators: this.orchestrators(), projects: this.projects(), sessions: this.sessions() }
+  }
+
+  /** @throws AioError NOT_FOUND */
+  requireProject(projectId: string): Project {
+    const owner = this.#names.ownerOf(projectId)
+    const project = owner === undefined ? undefined : this.#hosts.get(owner)?.projects.get(projectId)
+    if (project !== undefined) return project
+    throw new AioError(
+      'NOT_FOUND',
+      `There is no project "${projectId}" on any orchestrator that has connected. See: aio projects list`,
+    )
+  }
+
+  /** @throws AioError NOT_FOUND */
+  requireSession(sessionId: string): Session {
+    const projectId = parseSessionId(sessionId)?.projectId
+    const owner = projectId === undefined ? undefined : this.#names.ownerOf(projectId)
+    const session = owner === undefined ? undefined : this.#hosts.get(owner)?.sessions.get(sessionId)
+    if (session !== undefined) return session
+    throw new AioError('NOT_FOUND', `There is no session "${sessionId}". See: aio sessions list`)
+  }
+
+  /** Who has a project of this name, if anyone. */
+  ownerOf(projectId: string): string | undefined {
+    return this.#names.ownerOf(projectId)
+  }
+
+  /** The machine to use when none is named. @throws AioError ORCHESTRATOR_NOT_FOUND, ORCHESTRATOR_OFFLINE, INVALID_INPUT */
+  onlyOne(): Orchestrator {
+    const all = this.orchestrators()
+    const online = all.filter(({ state }) => state === 'online')
+    const [only] = online
+    if (only !== undefined && online.length === 1) return only
+    if (online.length > 1)
+      throw new AioError(
+        'INVALID_INPUT',
+        `There are ${online.length} orchestrators online (${online.map(({ name }) => name).join(', ')}), so say which one with orchestratorId. \`aio orchestrators\` lists them.`,
+      )
+    const [known] = all
+    if (known !== undefined) throw offline(known)
+    throw new AioError(
+      'ORCHESTRATOR_NOT_FOUND',
+      'No orchestrator has connected to this relay yet. Start one with: aio orchestrator',
+    )
+  }
+
+  /** @throws AioError ORCHESTRATOR_NOT_FOUND */
+  requireOrchestrator(orchestratorId: string): Orchestrator {
+    return this.#require(orchestratorId).orchestrator
+  }
+
+  /** @throws AioError ORCHESTRATOR_NOT_FOUND, ORCHESTRATOR_OFFLINE */
+  requireOnline(orchestratorId: string): Orchestrator {
+    const orchestrator = this.requireOrchestrator(orchestratorId)
+    if (orchestrator.state === 'offline') throw offline(orchestrator)
+    return orchestrator
+  }
+
+  /** Tells whether a machine is known and online. */
+  isOnline(orchestratorId: string): boolean {
+    return this.#hosts.get(orchestratorId)?.orchestrator.state === 'online'
+  }
+
+  /** Tells whether a machine offers a command. */
+  offers(orchestratorId: string, command: string): boolean {
+    return this.#require(orchestratorId).commands.has(command)
+  }
+
+  /** A machine came online with this state. */
+  joined(registration: Registration): void {
+    const { id } = registration.orchestrator
+    const before = this.#hosts.get(id)
+    const now = this.#stamp()
+    const host: Host = {
+      orchestrator: { ...registration.orchestrator, state: 'online', connectedAt: now, lastSeenAt: now },
+      commands: new Set(registration.commands.map(({ name }) => name)),
+      projects: before?.projects ?? new Map(),
+      sessions: before?.sessions ?? new Map(),
+    }
+    this.#hosts.set(id, host)
+    this.#journal.append({ type: 'orchestrator_joined', orchestratorId: id, orchestrator: host.orchestrator })
+    this.#reconcile(host, registration)
+    this.#forgetLongOffline()
+  }
+
+  /** A machine went away; what is known of it stays. */
+  left(orchestratorId: string, reason: LeftReason): void {
+    const host = this.#hosts.get(orchestratorId)
+    if (host === undefined) return
+    host.orchestrator = { ...host.orchestrator, state: 'offline', lastSeenAt: this.#stamp() }
+    this.#journal.append({ type: 'orchestrator_left', orchestratorId, reason })
+  }
+
+  /** Takes over a change that a machine reports of itself. */
+  apply(orchestratorId: string, event: StateEvent): void {
+    const host = this.#require(orchestratorId)
+    switch (event.type) {
+      case 'session_updated':
+        return this.#putSession(host, event.session)
+      case 'session_removed':
+        return this.#removeSession(host, event.sessionId)
+      case 'project_updated':
+        return this.#putProject(host, event.project)
+      case 'project_removed':
+        return this.#removeProject(host, event.projectId)
+      case 'orchestrator_updated': {
+        const { state, connectedAt } = host.orchestrator
+        host.orchestrator = {
+          ...event.orchestrator,
+          id: orchestratorId,
+          state,
+          ...(connectedAt === undefined ? {} : { connectedAt }),
+          lastSeenAt: this.#stamp(),
+        }
+        this.#journal.append({ type: 'orchestrator_updated', orchestratorId, orchestrator: host.orchestrator })
+        return
+      }
+      default:
+        return event satisfies never
+    }
+  }
+
+  /** Makes sure that what a command made can be found as soon as it is answered, whichever event comes first. */
+  ensure(made: { project: Project } | { session: Session }, orchestratorId: string): void {
+    const host = this.#require(orchestratorId)
+    if ('project' in made && !host.projects.has(made.project.id)) this.#putProject(host, made.project)
+    if ('session' in made && !host.sessions.has(made.session.id)) this.#putSession(host, made.session)
+  }
+
+  #reconcile(host: Host, { projects, sessions }: Registration): void {
+    const projectIds = new Set(projects.map(({ id }) => id))
+    const sessionIds = new Set(sessions.map(({ id }) => id))
+    for (const id of [...host.sessions.keys()]) if (!sessionIds.has(id)) this.#removeSession(host, id)
+    for (const id of [...host.projects.keys()]) if (!projectIds.has(id)) this.#removeProject(host, id)
+    for (const project of projects) this.#putProject(host, project)
+    for (const session of sessions) this.#putSession(host, session)
+  }
+
+  #putProject(host: Host, reported: Project): void {
+    const orchestratorId = host.orchestrator.id // a machine speaks for itself only
+    const { isConflicted: _, ...project } = { ...reported, orchestratorId }
+    this.#names.claim(project.id, orchestratorId)
+    const before = host.projects.get(project.id)
+    host.projects.set(project.id, project)
+    if (isSame(before, project)) return
+    this.#journal.append({
+      type: 'project_updated',
+      orchestratorId,
+      projectId: project.id,
+      project: this.#marked(project),
+    })
+  }
+
+  #removeProject(host: Host, projectId: string): void {
+    const orchestratorId = host.orchestrator.id
+    if (!host.projects.delete(projectId)) return
+    const heir = this.#names.release(projectId, orchestratorId)
+    this.#journal.append({ type: 'project_removed', orchestratorId, projectId })
+    const inherited = heir === undefined ? undefined : this.#hosts.get(heir)?.projects.get(projectId)
+    if (heir === undefined || inherited === undefined) return
+    this.#journal.append({ type: 'project_updated', orchestratorId: heir, projectId, project: inherited })
+  }
+
+  #putSession(host: Host, reported: Session): void {
+    const orchestratorId = host.orchestrator.id
+    const session = { ...reported, orchestratorId }
+    const before = host.sessions.get(session.id)
+    host.sessions.set(session.id, session)
+    if (isSame(before, session)) return
+    const { id: sessionId, projectId } = session
+    this.#journal.append({ type: 'session_updated', orchestratorId, projectId, sessionId, session })
+  }
+
+  #removeSession(host: Host, sessionId: string): void {
+    const session = host.sessions.get(sessionId)
+    if (session === undefined) return
+    host.sessions.delete(sessionId)
+    this.#journal.append({
+      type: 'session_removed',
+      orchestratorId: host.orchestrator.id,
+      projectId: session.projectId,
+      sessionId,
+    })
+  }
+
+  #marked(project: Project): Project {
+    return this.#names.ownerOf(project.id) === project.orchestratorId ? project : { ...project, isConflicted: true }
+  }
+
+  #select(orchestratorId: string | undefined): Host[] {
+    return orchestratorId === undefined ? [...this.#hosts.values()] : [this.#require(orchestratorId)]
+  }
+
+  #require(orchestratorId: string): Host {
+    const host = this.#hosts.get(orchestratorId)
+    if (host !== undefined) return host
+    throw new AioError(
+      'ORCHESTRATOR_NOT_FOUND',
+      `No orchestrator with the id ${orchestratorId} has connected to this relay. \`aio orchestrators\` lists those that have; start one with: aio orchestrator`,
+    )
+  }
+
+  #forgetLongOffline(): void {
+    const gone = [...this.#hosts.values()]
+      .filter(({ orchestrator }) => orchestrator.state === 'offline')
+      .sort((a, b) => a.orchestrator.lastSeenAt.localeCompare(b.orchestrator.lastSeenAt))
+    for (const host of gone.slice(0, Math.max(0, gone.length - OFFLINE_HOSTS_MAX))) {
+      for (const id of [...host.sessions.keys()]) this.#removeSession(host, id)
+      for (const id of [...host.projects.keys()]) this.#removeProject(host, id)
+      this.#hosts.delete(host.orchestrator.id)
+    }
+  }
+
+  #stamp(): string {
+    return new Date(this.#now()).toISOString()
+  }
+}
+
+function isSame(before: unknown, after: unknown): boolean {
+  return before !== undefined && JSON.stringify(before) === JSON.stringify(after)
+}
+
+function offline({ name, lastSeenAt }: Orchestrator): AioError {
+  return new AioError(
+    'ORCHESTRATOR_OFFLINE',
+    `The orchestrator "${name}" is offline; it was last seen at ${lastSeenAt}. Start it on that machine with: aio orchestrator`,
+  )
+}

@@ -1,0 +1,117 @@
+import {
+  AioError,
+  CLOSE_CODES,
+  type Dispatch,
+  LINK_VERSION,
+  type OrchestratorEvent,
+  type Principal,
+  type Publication,
+  type Registered,
+  type Registration,
+  VERSION,
+} from '@ai-orchestration/protocol'
+import type { Logger } from 'pino'
+import type { Commands } from '../command/commands.ts'
+import type { Peer } from '../context.ts'
+import type { Fleet } from './fleet.ts'
+import type { Link, LinkBook } from './link-book.ts'
+
+/** The relay's side of the connections with orchestrators: registration, fencing, commands down, events up. */
+export class Links {
+  readonly #book: LinkBook
+  readonly #fleet: Fleet
+  readonly #commands: Commands
+  readonly #log: Logger
+  /** Number that each orchestrator's events have been taken up to, and in which epoch that was. */
+  readonly #taken = new Map<string, { epoch: number; seq: number }>()
+
+  constructor(options: { book: LinkBook; fleet: Fleet; commands: Commands; log: Logger }) {
+    this.#book = options.book
+    this.#fleet = options.fleet
+    this.#commands = options.commands
+    this.#log = options.log
+  }
+
+  /**
+   * Takes an orchestrator in. A connection of the same orchestrator that is still there is superseded (C-9).
+   *
+   * @throws AioError UPGRADE_REQUIRED, FORBIDDEN
+   */
+  register(principal: Principal, peer: Peer | undefined, registration: Registration): Registered {
+    if (peer === undefined) throw new AioError('INVALID_INPUT', 'An orchestrator registers over the WebSocket at /ws.')
+    if (registration.linkVersion !== LINK_VERSION)
+      throw new AioError(
+        'UPGRADE_REQUIRED',
+        `This relay (${VERSION}) speaks version ${LINK_VERSION} of the orchestrator protocol and this orchestrator speaks ${registration.linkVersion}. Update the older one.`,
+      )
+    const { id, name } = registration.orchestrator
+    this.#supersede(id, principal, peer)
+    const link = this.#book.open({ orchestratorId: id, tokenId: principal.tokenId, peer })
+    this.#fleet.joined(registration)
+    this.#commands.returned(id, registration.known)
+    peer.signal.addEventListener('abort', () => this.#left(link), { once: true })
+    this.#log.info({ orchestratorId: id, name, epoch: link.epoch, tokenId: principal.tokenId }, 'orchestrator joined')
+    return { epoch: link.epoch, relayVersion: VERSION }
+  }
+
+  /** What an orchestrator is to do, from now on; what it has not acknowledged comes again. */
+  dispatches(principal: Principal, epoch: number, signal: AbortSignal | undefined): AsyncGenerator<Dispatch, void> {
+    const link = this.#book.require(principal, epoch)
+    link.dispatches.clear()
+    this.#commands.resend(link.orchestratorId)
+    return link.dispatches.take(signal ?? link.peer.signal)
+  }
+
+  /** Takes events of an orchestrator, each once (a repeated number is dropped). */
+  publish(principal: Principal, { epoch, events }: Publication): void {
+    const { orchestratorId } = this.#book.require(principal, epoch)
+    const taken = this.#taken.get(orchestratorId)
+    // Numbers go on over reconnects of one process; a new process begins at 1 again.
+    const isNewProcess = taken?.epoch !== epoch && events[0]?.seq === 1
+    let last = isNewProcess ? 0 : (taken?.seq ?? 0)
+    for (const { seq, event } of events) {
+      if (seq <= last) continue
+      last = seq
+      this.#take(orchestratorId, event)
+    }
+    this.#taken.set(orchestratorId, { epoch, seq: last })
+  }
+
+  #take(orchestratorId: string, event: OrchestratorEvent): void {
+    switch (event.type) {
+      case 'command_ack':
+      case 'command_progress':
+      case 'command_result':
+      case 'command_error':
+        return this.#commands.take(orchestratorId, event)
+      default:
+        return this.#fleet.apply(orchestratorId, event)
+    }
+  }
+
+  #supersede(orchestratorId: string, principal: Principal, peer: Peer): void {
+    const other = this.#book.byPeer(peer)
+    if (other !== undefined && other.orchestratorId !== orchestratorId) this.#end(other, 'disconnected')
+    const old = this.#book.byOrchestrator(orchestratorId)
+    if (old === undefined) return
+    if (old.tokenId !== principal.tokenId)
+      throw new AioError(
+        'FORBIDDEN',
+        'An orchestrator with this id is connected with another token. Stop that one first, or revoke its token.',
+      )
+    this.#end(old, 'superseded')
+    if (old.peer !== peer)
+      old.peer.close(CLOSE_CODES.superseded, 'CONFLICT: another connection of this orchestrator took over')
+  }
+
+  #left(link: Link): void {
+    if (this.#book.byOrchestrator(link.orchestratorId) === link) this.#end(link, 'disconnected')
+  }
+
+  #end(link: Link, reason: 'disconnected' | 'superseded'): void {
+    this.#book.close(link)
+    this.#fleet.left(link.orchestratorId, reason)
+    this.#commands.wentAway(link.orchestratorId)
+    this.#log.info({ orchestratorId: link.orchestratorId, epoch: link.epoch, reason }, 'orchestrator left')
+  }
+}

@@ -1,0 +1,23 @@
+import type { AioEvent } from '@ai-orchestration/protocol'
+
+/** An event before the journal has given it its place and time. */
+export type Unstamped<E = AioEvent> = E extends unknown ? Omit<E, 'position' | 'at'> : never
+
+/** The one ordered record of what happens (E-1). */
+export interface Journal {
+  /** Names this numbering; another one begins when the record does not go on from before. */
+  readonly epoch: string
+  /** Number of the last event, 0 before the first. */
+  readonly head: number
+  /** Adds an event and wakes whoever waits. */
+  append(event: Unstamped): AioEvent
+  /** Up to `limit` events after the number, oldest first; `undefined` when some of them are no longer kept. */
+  read(after: number, limit: number): readonly AioEvent[] | undefined
+  /** Resolves once there is an event after the number, or the signal is aborted. */
+  waitBeyond(after: number, signal: AbortSignal): Promise<void>
+}
+
+/** The position of an event by its number. */
+export function positionOf(journal: Journal, seq: number): string {
+  return `${journal.epoch}.${seq}`
+}

@@ -1,0 +1,28 @@
+import { agentsRouter } from './agents.ts'
+import { authRouter } from './auth.ts'
+import { commandsRouter } from './commands.ts'
+import { eventsRouter } from './events.ts'
+import { orchestratorRouter } from './orchestrator.ts'
+import { orchestratorsRouter } from './orchestrators.ts'
+import { projectsRouter } from './projects.ts'
+import { sessionsRouter } from './sessions.ts'
+import { terminalRouter } from './terminal.ts'
+import { tokensRouter } from './tokens.ts'
+import { router } from './trpc.ts'
+
+/** Every procedure of the relay. */
+export const appRouter = router({
+  auth: authRouter,
+  orchestrators: orchestratorsRouter,
+  projects: projectsRouter,
+  sessions: sessionsRouter,
+  agents: agentsRouter,
+  commands: commandsRouter,
+  events: eventsRouter,
+  terminal: terminalRouter,
+  tokens: tokensRouter,
+  orchestrator: orchestratorRouter,
+})
+
+/** The type that clients are typed by. */
+export type AppRouter = typeof appRouter

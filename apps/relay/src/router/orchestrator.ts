@@ -1,0 +1,48 @@
+import {
+  type Dispatch,
+  publicationSchema,
+  type Registered,
+  registrationSchema,
+  streamFrameSchema,
+  type StreamOrder,
+} from '@ai-orchestration/protocol'
+import { type TrackedEnvelope, tracked } from '@trpc/server'
+import { z } from 'zod'
+import { procedure, router } from './trpc.ts'
+
+const epoch = z.number().int()
+/** Most stream frames in one call: the payload limit binds first. */
+const FRAMES_MAX = 1_024
+
+/** The side that machines speak; client tokens cannot reach it. */
+export const orchestratorRouter = router({
+  register: procedure('orchestrator')
+    .input(registrationSchema)
+    .mutation(({ ctx, input }): Registered => ctx.services.links.register(ctx.principal, ctx.peer, input)),
+  commands: procedure('orchestrator')
+    .input(z.strictObject({ epoch, lastEventId: z.string().max(100).optional() }))
+    .subscription(({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<Dispatch>, void> => {
+      const dispatches = ctx.services.links.dispatches(ctx.principal, input.epoch, signal)
+      return (async function* () {
+        for await (const dispatch of dispatches)
+          yield tracked(dispatch.type === 'run' ? dispatch.commandId : `${dispatch.commandId}:cancel`, dispatch)
+      })()
+    }),
+  publish: procedure('orchestrator', { isFrequent: true })
+    .input(publicationSchema)
+    .mutation(({ ctx, input }): Record<string, never> => {
+      ctx.services.links.publish(ctx.principal, input)
+      return {}
+    }),
+  streams: procedure('orchestrator')
+    .input(z.strictObject({ epoch, lastEventId: z.string().max(100).optional() }))
+    .subscription(({ ctx, input, signal }): AsyncGenerator<StreamOrder, void> =>
+      ctx.services.streams.orders(ctx.principal, input.epoch, { peer: ctx.peer, signal }),
+    ),
+  send: procedure('orchestrator', { isFrequent: true })
+    .input(z.strictObject({ epoch, frames: z.array(streamFrameSchema).min(1).max(FRAMES_MAX) }))
+    .mutation(({ ctx, input }): Record<string, never> => {
+      ctx.services.streams.receive(ctx.principal, input.epoch, input.frames)
+      return {}
+    }),
+})

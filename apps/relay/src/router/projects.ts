@@ -1,0 +1,35 @@
+import {
+  BUILT_IN_COMMANDS,
+  commandIdSchema,
+  type CommandOutput,
+  orchestratorIdSchema,
+  type Project,
+  projectIdSchema,
+} from '@ai-orchestration/protocol'
+import { z } from 'zod'
+import { procedure, router } from './trpc.ts'
+
+/** Projects of all machines. */
+export const projectsRouter = router({
+  list: procedure('viewer')
+    .input(z.strictObject({ orchestratorId: orchestratorIdSchema.optional() }).optional())
+    .query(({ ctx, input }): Project[] => ctx.services.fleet.projects(input?.orchestratorId)),
+  get: procedure('viewer')
+    .input(z.strictObject({ projectId: projectIdSchema }))
+    .query(({ ctx, input }): Project => ctx.services.fleet.requireProject(input.projectId)),
+  create: procedure('operator')
+    .input(
+      BUILT_IN_COMMANDS.create_project.input.extend({
+        orchestratorId: orchestratorIdSchema.optional(),
+        commandId: commandIdSchema.optional(),
+      }),
+    )
+    .mutation(({ ctx, input: { commandId, orchestratorId, ...input } }): Promise<Project> =>
+      ctx.services.commands.call(ctx.principal, 'create_project', { input, commandId, orchestratorId }, BUILT_IN_COMMANDS.create_project.output),
+    ),
+  delete: procedure('operator')
+    .input(BUILT_IN_COMMANDS.delete_project.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'delete_project'>> =>
+      ctx.services.commands.call(ctx.principal, 'delete_project', { input, commandId }, BUILT_IN_COMMANDS.delete_project.output),
+    ),
+})

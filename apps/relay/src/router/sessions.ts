@@ -1,0 +1,52 @@
+import {
+  BUILT_IN_COMMANDS,
+  commandIdSchema,
+  type CommandOutput,
+  type ExecItem,
+  execRequestSchema,
+  LIMITS,
+  projectIdSchema,
+  type Session,
+  sessionIdSchema,
+  streamIdSchema,
+} from '@ai-orchestration/protocol'
+import { z } from 'zod'
+import { procedure, router } from './trpc.ts'
+
+/** Sessions, and running a program inside one. */
+export const sessionsRouter = router({
+  list: procedure('viewer')
+    .input(z.strictObject({ projectId: projectIdSchema.optional() }).optional())
+    .query(({ ctx, input }): Session[] => ctx.services.fleet.sessions(input?.projectId)),
+  get: procedure('viewer')
+    .input(z.strictObject({ sessionId: sessionIdSchema }))
+    .query(({ ctx, input }): Session => ctx.services.fleet.requireSession(input.sessionId)),
+  create: procedure('operator')
+    .input(BUILT_IN_COMMANDS.create_session.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(({ ctx, input: { commandId, ...input } }): Promise<Session> =>
+      ctx.services.commands.call(ctx.principal, 'create_session', { input, commandId }, BUILT_IN_COMMANDS.create_session.output),
+    ),
+  terminate: procedure('operator')
+    .input(BUILT_IN_COMMANDS.terminate_session.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'terminate_session'>> =>
+      ctx.services.commands.call(ctx.principal, 'terminate_session', { input, commandId }, BUILT_IN_COMMANDS.terminate_session.output),
+    ),
+  exec: procedure('operator')
+    .input(execRequestSchema)
+    .subscription(({ ctx, input, signal }): AsyncGenerator<ExecItem, void> =>
+      ctx.services.streams.exec(ctx.principal, input, { peer: ctx.peer, signal }),
+    ),
+  execInput: procedure('operator', { isFrequent: true })
+    .input(
+      z.strictObject({
+        execId: streamIdSchema,
+        /** Base64. */
+        data: z.base64().max(LIMITS.terminalInputMaxChars).optional(),
+        end: z.boolean().optional(),
+      }),
+    )
+    .mutation(async ({ ctx, input }): Promise<Record<string, never>> => {
+      await ctx.services.streams.execInput(ctx.principal, input)
+      return {}
+    }),
+})

@@ -1,0 +1,24 @@
+import type { Logger } from 'pino'
+import type { LoginCodes } from './auth/login-codes.ts'
+import type { FailureLimit } from './auth/failure-limit.ts'
+import type { Tokens } from './auth/tokens.ts'
+import type { Commands } from './command/commands.ts'
+import type { Watch } from './delivery/watch.ts'
+import type { Fleet } from './fleet/fleet.ts'
+import type { Links } from './fleet/links.ts'
+import type { Journal } from './journal/journal.ts'
+import type { Streams } from './stream/streams.ts'
+
+/** The relay's rooms, put together once in `relay.ts`. */
+export interface Services {
+  readonly log: Logger
+  readonly tokens: Tokens
+  readonly codes: LoginCodes
+  readonly exchangeFailures: FailureLimit
+  readonly journal: Journal
+  readonly fleet: Fleet
+  readonly links: Links
+  readonly commands: Commands
+  readonly watch: Watch
+  readonly streams: Streams
+}

@@ -1,0 +1,158 @@
+import {
+  AioError,
+  type ExecItem,
+  type ExecRequest,
+  LIMITS,
+  type Principal,
+  type StreamFrame,
+  type StreamOrder,
+  type TerminalItem,
+  type TerminalSize,
+} from '@ai-orchestration/protocol'
+import { ulid } from 'ulid'
+import type { Peer } from '../context.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { Link, LinkBook } from '../fleet/link-book.ts'
+import { Flow } from './flow.ts'
+import { Switchboard } from './switchboard.ts'
+
+/** Where a stream's items go. */
+export interface StreamCall {
+  peer: Peer | undefined
+  signal: AbortSignal | undefined
+}
+
+/** Terminals and execs: one stream per viewer or exec, from the orchestrator that owns the session. */
+export class Streams {
+  readonly #fleet: Fleet
+  readonly #book: LinkBook
+  readonly #boards = new WeakMap<Link, Switchboard>()
+  /** Where each exec runs, by its id. */
+  readonly #execs = new Map<string, Switchboard>()
+
+  constructor(options: { fleet: Fleet; book: LinkBook }) {
+    this.#fleet = options.fleet
+    this.#book = options.book
+  }
+
+  /** One viewer of a session's terminal. A size is heeded only from those who may also write. @throws AioError */
+  async *terminal(
+    principal: Principal,
+    request: { sessionId: string; size?: TerminalSize | undefined; after?: number | undefined },
+    call: StreamCall,
+  ): AsyncGenerator<TerminalItem, void> {
+    const { sessionId, size, after } = request
+    const board = this.#boardOf(sessionId)
+    const streamId = ulid()
+    const flow = new Flow<TerminalItem>()
+    const mayResize = principal.roles.some((role) => role === 'operator' || role === 'admin')
+    board.open(
+      streamId,
+      { type: 'terminal', flow },
+      {
+        type: 'open_terminal',
+        streamId,
+        sessionId,
+        ...(size === undefined || !mayResize ? {} : { size }),
+        ...(after === undefined ? {} : { after }),
+      },
+    )
+    try {
+      yield* this.#deliver(board, streamId, flow, call)
+    } finally {
+      board.close(streamId)
+    }
+  }
+
+  /** Runs a program inside a session; ends behind its exit. Closing early ends the program. @throws AioError */
+  async *exec(principal: Principal, request: ExecRequest, call: StreamCall): AsyncGenerator<ExecItem, void> {
+    const { execId, sessionId } = request
+    const board = this.#boardOf(sessionId)
+    if (this.#execs.has(execId))
+      throw new AioError('CONFLICT', 'An exec of this id is running. Make a new id for each exec.')
+    const flow = new Flow<ExecItem>()
+    board.open(
+      execId,
+      { type: 'exec', flow, tokenId: principal.tokenId },
+      { type: 'open_exec', streamId: execId, request },
+    )
+    this.#execs.set(execId, board)
+    try {
+      yield* this.#deliver(board, execId, flow, call)
+    } finally {
+      this.#execs.delete(execId)
+      board.close(execId)
+    }
+  }
+
+  /** Sends stdin to one's own exec; resolves when there is room for more. @throws AioError NOT_FOUND, LIMIT */
+  async execInput(
+    principal: Principal,
+    input: { execId: string; data?: string | undefined; end?: boolean | undefined },
+  ): Promise<void> {
+    const { execId: streamId, data, end } = input
+    const board = this.#execs.get(streamId)
+    const stream = board?.get(streamId)
+    if (board === undefined || stream?.type !== 'exec' || stream.tokenId !== principal.tokenId)
+      throw new AioError('NOT_FOUND', 'No exec of yours with this id is running: it has ended, or was never started.')
+    if (data !== undefined && data !== '') board.order({ type: 'write', streamId, data })
+    if (end === true) board.order({ type: 'end', streamId })
+    await board.drainedBelow(LIMITS.bufferSoftBytes)
+  }
+
+  /** Types into a session's terminal. @throws AioError NOT_FOUND, ORCHESTRATOR_OFFLINE, LIMIT */
+  write(sessionId: string, data: string): void {
+    this.#boardOf(sessionId).order({ type: 'terminal_input', sessionId, data })
+  }
+
+  /** Sets the size of a session's terminal. @throws AioError NOT_FOUND, ORCHESTRATOR_OFFLINE, LIMIT */
+  resize(sessionId: string, size: TerminalSize): void {
+    this.#boardOf(sessionId).order({ type: 'terminal_resize', sessionId, size })
+  }
+
+  /** What an orchestrator is to do with its streams. @throws AioError */
+  orders(
+    principal: Principal,
+    epoch: number,
+    call: StreamCall,
+  ): AsyncGenerator<StreamOrder, void> {
+    const link = this.#book.require(principal, epoch)
+    return this.#boardFor(link).orders(call.signal ?? link.ended.signal, () => call.peer?.drained() ?? Promise.resolve())
+  }
+
+  /** Takes frames of an orchestrator. @throws AioError */
+  receive(principal: Principal, epoch: number, frames: readonly StreamFrame[]): void {
+    const board = this.#boardFor(this.#book.require(principal, epoch))
+    for (const frame of frames) board.receive(frame)
+  }
+
+  #deliver<Item extends TerminalItem | ExecItem>(
+    board: Switchboard,
+    streamId: string,
+    flow: Flow<Item>,
+    call: StreamCall,
+  ): AsyncGenerator<Item, void> {
+    return flow.items({
+      grant: (bytes) => {
+        if (board.get(streamId) !== undefined) board.order({ type: 'credit', streamId, bytes })
+      },
+      drained: () => call.peer?.drained() ?? Promise.resolve(),
+      signal: call.signal ?? new AbortController().signal,
+    })
+  }
+
+  #boardOf(sessionId: string): Switchboard {
+    const { orchestratorId } = this.#fleet.requireSession(sessionId)
+    this.#fleet.requireOnline(orchestratorId)
+    const link = this.#book.byOrchestrator(orchestratorId)
+    if (link === undefined)
+      throw new AioError('UNAVAILABLE', 'The orchestrator is connecting. Try again in a moment.')
+    return this.#boardFor(link)
+  }
+
+  #boardFor(link: Link): Switchboard {
+    const board = this.#boards.get(link) ?? new Switchboard(link)
+    this.#boards.set(link, board)
+    return board
+  }
+}

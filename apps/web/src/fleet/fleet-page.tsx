@@ -1,0 +1,106 @@
+import type { Session } from '@ai-orchestration/protocol'
+import { useState } from 'react'
+import { OrchestratorChip } from '../orchestrators/orchestrator-chip.tsx'
+import { useOrchestrators, useProjects, useSessions } from '../relay/use-fleet.ts'
+import { Banner } from '../shell/banner.tsx'
+import { Bar } from '../shell/bar.tsx'
+import { Kbd } from '../ui/kbd.tsx'
+import { Segments } from '../ui/segments.tsx'
+import { RowSkeleton } from '../ui/skeleton.tsx'
+import { FirstRun } from './first-run.tsx'
+import { SessionGroup } from './session-group.tsx'
+
+type Filter = 'all' | 'running' | 'ended'
+
+/** The first page: the machines, and every session by project. */
+export function FleetPage() {
+  const orchestrators = useOrchestrators()
+  const projects = useProjects()
+  const sessions = useSessions()
+  const isEmpty = projects?.length === 0
+  return (
+    <>
+      <Bar title={isEmpty ? 'Get started' : 'Fleet'}>
+        <span className="flex min-w-0 items-center gap-2 overflow-hidden max-md:hidden">
+          {orchestrators?.map((orchestrator) => (
+            <OrchestratorChip
+              key={orchestrator.id}
+              orchestrator={orchestrator}
+              sessions={
+                sessions?.filter((each) => each.orchestratorId === orchestrator.id && isRunning(each)).length ?? 0
+              }
+            />
+          ))}
+        </span>
+      </Bar>
+      <Banner />
+      {isEmpty ? <FirstRun /> : <Sessions />}
+    </>
+  )
+}
+
+function Sessions() {
+  const orchestrators = useOrchestrators()
+  const projects = useProjects()
+  const sessions = useSessions()
+  const [filter, setFilter] = useState<Filter>('all')
+  if (projects === undefined || sessions === undefined) return <RowSkeleton />
+  const running = sessions.filter(isRunning).length
+  const shown = sessions.filter((each) => filter === 'all' || isRunning(each) === (filter === 'running'))
+  return (
+    <>
+      <div className="fleet-grid h-[42px] flex-none text-11 text-ink-3 max-md:flex max-md:h-14 max-md:px-4">
+        <div className="col-span-5 flex items-center gap-2 max-lg:col-span-4">
+          <h2 className="text-13 font-semibold text-ink-1 max-md:sr-only">Sessions</h2>
+          <span className="text-13 max-md:hidden">{sessions.length}</span>
+          <span className="md:ml-2">
+            <Segments<Filter>
+              label="Which sessions are shown"
+              value={filter}
+              onChange={setFilter}
+              options={[
+                { id: 'all', label: 'All', count: sessions.length },
+                { id: 'running', label: 'Running', count: running },
+                { id: 'ended', label: 'Ended', count: sessions.length - running },
+              ]}
+            />
+          </span>
+          <span className="flex-1" />
+          <span className="flex items-center gap-[5px] max-lg:hidden">
+            <Kbd>J</Kbd>
+            <Kbd>K</Kbd>
+            move
+            <span className="ml-2.5">
+              <Kbd>↵</Kbd>
+            </span>
+            open
+          </span>
+        </div>
+        <span className="text-right max-md:hidden">Age</span>
+      </div>
+      <div className="min-h-0 flex-1 overflow-y-auto">
+        {projects
+          .map((project) => ({ project, members: shown.filter((each) => each.projectId === project.id) }))
+          .filter(({ members }) => filter === 'all' || members.length > 0)
+          .map(({ project, members }) => (
+            <SessionGroup
+              key={project.id}
+              project={project}
+              orchestrator={orchestrators?.find((each) => each.id === project.orchestratorId)}
+              sessions={members}
+              isFiltered={filter !== 'all'}
+            />
+          ))}
+        {filter !== 'all' && shown.length === 0 && (
+          <p className="p-5 text-center text-ink-3">
+            {filter === 'running' ? 'Nothing is running.' : 'Nothing has ended yet.'}
+          </p>
+        )}
+      </div>
+    </>
+  )
+}
+
+function isRunning(session: Session): boolean {
+  return session.state === 'running' || session.state === 'starting'
+}

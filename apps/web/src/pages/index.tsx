@@ -1,0 +1,3 @@
+import { FleetPage } from '../fleet/fleet-page.tsx'
+
+export default FleetPage

@@ -1,0 +1,3 @@
+import { OrchestratorsPage } from '../orchestrators/orchestrators-page.tsx'
+
+export default OrchestratorsPage

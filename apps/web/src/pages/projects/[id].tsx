@@ -1,0 +1,3 @@
+import { ProjectPage } from '../../project/project-page.tsx'
+
+export default ProjectPage

@@ -1,0 +1,3 @@
+import { SessionPage } from '../../session/session-page.tsx'
+
+export default SessionPage

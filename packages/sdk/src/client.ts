@@ -1,0 +1,28 @@
+import type { EventFilter } from '@ai-orchestration/protocol'
+import type { TRPCClient, TRPCLink } from '@trpc/client'
+import type { EventStream } from './event-stream.ts'
+import type { Exec, ExecOptions } from './exec.ts'
+import type { AppRouter } from './router.ts'
+import type { ConnectionStatus } from './status.ts'
+import type { Terminal, TerminalOptions } from './terminal.ts'
+
+/** What a client offers beside the relay's procedures. */
+export interface ClientMethods extends AsyncDisposable {
+  /** Everything that happens, resuming by itself; the filter narrows it. */
+  events: (filter?: EventFilter, options?: { signal?: AbortSignal | undefined }) => EventStream
+  /** Opens a session's terminal. @throws AioError NOT_FOUND and others, when it cannot be watched. */
+  terminal: (sessionId: string, options?: TerminalOptions) => Promise<Terminal>
+  /** Runs a program inside a session. */
+  exec: (sessionId: string, argv: string[], options?: ExecOptions) => Exec
+  /** How the connection stands now. */
+  readonly status: ConnectionStatus
+  /** Calls back at every change of status; returns what stops it. */
+  onStatus: (listener: (status: ConnectionStatus) => void) => () => void
+  /** The link all calls go through, for other tRPC clients (such as React's) that shall share this connection. */
+  readonly link: TRPCLink<AppRouter>
+  /** Closes the connection; calls under way fail, commands go on. */
+  close: () => Promise<void>
+}
+
+/** The relay's procedures, typed by its own router, and what makes them comfortable. */
+export type Client = TRPCClient<AppRouter> & ClientMethods

@@ -1,0 +1,143 @@
+import {
+  AioError,
+  type AioEvent,
+  type EventFilter,
+  type ExecItem,
+  execItemSchema,
+  type TerminalItem,
+  terminalItemSchema,
+} from '@ai-orchestration/protocol'
+import type { TRPCUntypedClient } from '@trpc/client'
+import { asAioError } from './client-error.ts'
+import { newCommandId } from './command-id.ts'
+import { EventStream } from './event-stream.ts'
+import { Exec, type ExecOptions } from './exec.ts'
+import type { Sink } from './resuming-stream.ts'
+import type { AppRouter } from './router.ts'
+import { subscribe } from './subscribe.ts'
+import { Terminal, type TerminalOptions } from './terminal.ts'
+
+/** Opens the long-lived streams of one client and ends them with it. */
+export class Streams {
+  readonly #client: TRPCUntypedClient<AppRouter>
+  readonly #random: () => number
+  readonly #open = new Set<() => void>()
+
+  constructor(client: TRPCUntypedClient<AppRouter>, random: () => number) {
+    this.#client = client
+    this.#random = random
+  }
+
+  /** Watches what happens. */
+  events(filter: EventFilter, signal: AbortSignal | undefined): EventStream {
+    const life = this.#life()
+    const stream = new EventStream(
+      (after, sink) => subscribe(this.#client, 'events.watch', after, tracked(sink, isEvent)),
+      filter,
+      { random: this.#random, signal, onEnd: life.over },
+    )
+    life.end = () => void stream.return()
+    return stream
+  }
+
+  /** Opens a terminal and waits for its first item. */
+  async terminal(sessionId: string, options: TerminalOptions): Promise<Terminal> {
+    const life = this.#life()
+    const terminal = new Terminal(
+      {
+        watch: (input, sink) =>
+          subscribe(this.#client, 'terminal.watch', { sessionId, ...input }, tracked(sink, isTerminalItem)),
+        write: (data) => this.#mutate('terminal.write', { sessionId, data }),
+        resize: (size) => this.#mutate('terminal.resize', { sessionId, ...size }),
+        random: this.#random,
+        onEnd: life.over,
+      },
+      options,
+    )
+    life.end = () => void terminal.close()
+    await terminal.ready()
+    return terminal
+  }
+
+  /** Runs a program inside a session. */
+  exec(sessionId: string, argv: string[], { cwd, stdin, signal }: ExecOptions): Exec {
+    const life = this.#life()
+    const execId = newCommandId()
+    const request = {
+      execId,
+      sessionId,
+      argv,
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(stdin === undefined ? {} : { stdin }),
+    }
+    const exec = new Exec(
+      {
+        open: (sink) => subscribe(this.#client, 'sessions.exec', request, plain(sink)),
+        input: (input) => this.#mutate('sessions.execInput', { execId, ...input }),
+        onEnd: life.over,
+      },
+      signal,
+    )
+    life.end = () => void exec[Symbol.asyncDispose]()
+    return exec
+  }
+
+  /** Ends all that are open. */
+  end(): void {
+    for (const end of [...this.#open]) end()
+  }
+
+  async #mutate(path: string, input: unknown): Promise<unknown> {
+    try {
+      return await this.#client.mutation(path, input)
+    } catch (thrown) {
+      throw asAioError(thrown)
+    }
+  }
+
+  #life(): { over: () => void; end: () => void } {
+    const life = { over: () => void this.#open.delete(end), end: (): void => undefined }
+    const end = () => life.end()
+    this.#open.add(end)
+    return life
+  }
+}
+
+/** Takes the items of a tracked subscription out of their envelopes. */
+function tracked<Item>(sink: Sink<Item>, isItem: (value: unknown) => value is Item): Sink<unknown> {
+  return {
+    ...sink,
+    item: (envelope) => {
+      const item = typeof envelope === 'object' && envelope !== null && 'data' in envelope ? envelope.data : undefined
+      if (isItem(item)) sink.item(item)
+      else sink.failed(notUnderstood())
+    },
+  }
+}
+
+function plain(sink: Sink<ExecItem>): Sink<unknown> {
+  return {
+    ...sink,
+    item: (value) => {
+      const item = execItemSchema.safeParse(value)
+      if (item.success) sink.item(item.data)
+      else sink.failed(notUnderstood())
+    },
+  }
+}
+
+// The relay is the typed other half of this package; events are only looked at closely enough to resume by them.
+function isEvent(value: unknown): value is AioEvent {
+  return typeof value === 'object' && value !== null && 'type' in value && 'position' in value
+}
+
+function isTerminalItem(value: unknown): value is TerminalItem {
+  return terminalItemSchema.safeParse(value).success
+}
+
+function notUnderstood(): AioError {
+  return new AioError(
+    'UPGRADE_REQUIRED',
+    'The relay sent something this version does not understand. Update this package to the version of the relay.',
+  )
+}
