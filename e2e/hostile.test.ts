@@ -35,7 +35,8 @@ describe('hostile names and URLs (B-10 to B-14)', () => {
         client.projects.create.mutate({ name }),
         client.sessions.create.mutate({ projectId: 'good', name }),
         client.sessions.create.mutate({ projectId: name, name: 'x' }),
-        client.sessions.terminate.mutate({ sessionId: name, force: true }),
+        // `a_b` is two names, which is what a session id is.
+        ...(name === 'a_b' ? [] : [client.sessions.terminate.mutate({ sessionId: name, force: true })]),
       ]) {
         const error = await refusal(call)
         expect([JSON.stringify(name), error.code]).toEqual([JSON.stringify(name), 'INVALID_INPUT'])
@@ -57,7 +58,7 @@ describe('hostile names and URLs (B-10 to B-14)', () => {
     for (const argument of HOSTILE_NAMES.filter((name) => !name.includes('\0'))) {
       const run = client.exec('good_inert', ['printf', '%s', argument])
       let text = ''
-      const decoder = new TextDecoder()
+      const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
       for await (const bytes of run.stdout) text += decoder.decode(bytes, { stream: true })
       expect([await run.exit, text]).toEqual([0, argument])
     }

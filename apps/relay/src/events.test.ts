@@ -92,8 +92,7 @@ test('after a restart of the relay the first item is a gap, then a snapshot of w
 test('a position that is no longer kept gives gap and snapshot, and so does one from the future', async () => {
   await using relay = await TestRelay.start({ retention: { maxEvents: 5 } })
   await using fake = await FakeOrchestrator.connect(relay)
-  for (let i = 0; i < 20; i += 1)
-    await fake.publish({ type: 'project_updated', project: aProject(`p${i}`, fake.id) })
+  for (let i = 0; i < 20; i += 1) await fake.publish({ type: 'project_updated', project: aProject(`p${i}`, fake.id) })
   const { epoch } = relay.relay.services.journal
   await using client = relay.client()
   for (const after of [`${epoch}.3`, `${epoch}.999`]) {
@@ -132,4 +131,17 @@ test('a reader that stalls costs no memory and is told what it missed (E-7, S-1)
   await expect.poll(() => types.slice(-2)).toEqual(['gap', 'snapshot'])
   expect(types.length).toBeLessThan(3_000)
   socket.terminate()
+})
+
+test('a watcher that asks for a snapshot gets it first, narrowed, and goes on behind it', async () => {
+  await using relay = await TestRelay.start()
+  await using fake = await FakeOrchestrator.connect(relay, { projects: [aProject('a'), aProject('b')] })
+  await using client = relay.client()
+  const watched = await watch(client, { snapshot: true, projectId: 'a' })
+  await expect.poll(() => watched.events.length).toBe(1)
+  expect(watched.events).toMatchObject([{ type: 'snapshot', projects: [{ id: 'a' }] }])
+  await fake.publish({ type: 'project_removed', projectId: 'a' })
+  await expect.poll(() => typesOf(watched.events)).toEqual(['snapshot', 'project_removed'])
+  const resumed = await watch(client, { snapshot: true, projectId: 'a', lastEventId: watched.ids[0] ?? '' })
+  await expect.poll(() => typesOf(resumed.events)).toEqual(['project_removed'])
 })

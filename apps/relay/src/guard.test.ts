@@ -36,10 +36,13 @@ function upgrade(target: string, headers: Record<string, string> = {}): string {
 }
 
 describe('what the edge turns away (S-2, S-3, A-5)', () => {
-  test.each(['//[', '//evil/ws', 'http://[', '/\\ws', '*'])('a malformed target %s gets 400 and the relay lives', async (target) => {
-    expect(await raw(upgrade(target))).toMatch(/^HTTP\/1.1 400 /)
-    expect((await fetch(`${relay.httpUrl}/health`)).status).toBe(200)
-  })
+  test.each(['//[', '//evil/ws', 'http://[', '/\\ws', '*'])(
+    'a malformed target %s gets 400 and the relay lives',
+    async (target) => {
+      expect(await raw(upgrade(target))).toMatch(/^HTTP\/1.1 400 /)
+      expect((await fetch(`${relay.httpUrl}/health`)).status).toBe(200)
+    },
+  )
 
   test.each([
     ['[', 400],
@@ -58,19 +61,26 @@ describe('what the edge turns away (S-2, S-3, A-5)', () => {
     expect(answer).toMatch(/^HTTP\/1.1 403 /)
   })
 
-  test.each(['null', 'http://evil.example.org', 'https://aio.example.org.evil.org', 'http://localhost:1', 'https://aio.example.org/'])(
-    'Origin %s is refused, at the upgrade and over HTTP',
-    async (origin) => {
-      expect(await raw(upgrade('/ws', { Origin: origin }))).toMatch(/^HTTP\/1.1 403 /)
-      const answer = await fetch(`${relay.httpUrl}/trpc/auth.whoami`, {
-        headers: { origin, authorization: `Bearer ${ROOT_TOKEN}` },
-      })
-      expect(answer.status).toBe(403)
-    },
-  )
+  test.each([
+    'null',
+    'http://evil.example.org',
+    'https://aio.example.org.evil.org',
+    'http://localhost:1',
+    'https://aio.example.org/',
+  ])('Origin %s is refused, at the upgrade and over HTTP', async (origin) => {
+    expect(await raw(upgrade('/ws', { Origin: origin }))).toMatch(/^HTTP\/1.1 403 /)
+    const answer = await fetch(`${relay.httpUrl}/trpc/auth.whoami`, {
+      headers: { origin, authorization: `Bearer ${ROOT_TOKEN}` },
+    })
+    expect(answer.status).toBe(403)
+  })
 
   test('the own origin and those of ALLOWED_ORIGINS are let in', async () => {
-    for (const origin of [`http://localhost:${relay.port}`, `http://127.0.0.1:${relay.port}`, 'https://aio.example.org']) {
+    for (const origin of [
+      `http://localhost:${relay.port}`,
+      `http://127.0.0.1:${relay.port}`,
+      'https://aio.example.org',
+    ]) {
       const socket = await relay.socket({ token: ROOT_TOKEN, headers: { origin } })
       socket.close()
     }
@@ -87,7 +97,10 @@ describe('what the edge turns away (S-2, S-3, A-5)', () => {
 
   test('a silent WebSocket is closed in time with 4401', async () => {
     const socket = await relay.socket({ path: '/ws?connectionParams=1' })
-    expect(await closeOf(socket)).toMatchObject({ code: CLOSE_CODES.unauthorized, reason: expect.stringMatching(/^UNAUTHORIZED/) })
+    expect(await closeOf(socket)).toMatchObject({
+      code: CLOSE_CODES.unauthorized,
+      reason: expect.stringMatching(/^UNAUTHORIZED/),
+    })
   })
 
   test('a socket that sends only PING is closed all the same', async () => {
@@ -102,7 +115,7 @@ describe('what one frame may hold (S-2)', () => {
   const call = (id: number) => ({ id, method: 'query', params: { path: 'auth.whoami' } })
 
   test.each([
-    ['33 calls', JSON.stringify(Array.from({ length: 33 }, (_, id) => call(id))), 4400],
+    ['3,000 calls', JSON.stringify(Array.from({ length: 3_000 }, (_, id) => call(id))), 4400],
     ['no JSON', '{"id":', 4400],
     ['no call', '{"id":1,"method":"nothing"}', 4400],
     ['an id that is no id', '{"id":{},"method":"query","params":{"path":"auth.whoami"}}', 4400],
@@ -127,18 +140,19 @@ describe('what one frame may hold (S-2)', () => {
     expect(await closeOf(socket)).toMatchObject({ code: 4400 })
   })
 
-  test('32 calls in one frame are answered', async () => {
+  test('of 33 calls in one frame 32 are answered and the last gets a typed LIMIT', async () => {
     const socket = await relay.socket({ token: ROOT_TOKEN })
-    const answers = new Set<number>()
+    const answers = new Map<number, string | undefined>()
     const done = new Promise<void>((resolve) => {
       socket.on('message', (data) => {
-        const message: { id: number } = JSON.parse(data.toString())
-        answers.add(message.id)
-        if (answers.size === 32) resolve()
+        const message: { id: number; error?: { data: { code: string } } } = JSON.parse(data.toString())
+        answers.set(message.id, message.error?.data.code)
+        if (answers.size === 33) resolve()
       })
     })
-    socket.send(JSON.stringify(Array.from({ length: 32 }, (_, id) => call(id))))
+    socket.send(JSON.stringify(Array.from({ length: 33 }, (_, id) => call(id))))
     await done
+    expect([...answers].filter(([, code]) => code !== undefined)).toEqual([[32, 'LIMIT']])
     socket.close()
   })
 
@@ -193,7 +207,7 @@ describe('sockets without a token (S-3)', () => {
     await using own = await TestRelay.start({ limits: { authDeadlineMs: 2_000 } })
     const sockets = await Promise.all(Array.from({ length: 20 }, () => own.socket()))
     const refused = await fetchUpgrade(own)
-    expect(refused).toMatch(/^HTTP\/1.1 503 [^]*Retry-After: \d/)
+    expect(refused).toMatch(/^HTTP\/1.1 503 [\s\S]*Retry-After: \d/)
     const withToken = await own.socket({ token: ROOT_TOKEN })
     withToken.close()
     for (const socket of sockets) {
@@ -216,5 +230,20 @@ describe('sockets without a token (S-3)', () => {
     const socket = await own.socket({ token: ROOT_TOKEN })
     socket.pong = () => undefined // answers no ping any more
     expect(await closeOf(socket)).toMatchObject({ code: 1006 })
+  })
+
+  test('a peer that asks and does not read is closed at the hard limit (S-1)', async () => {
+    await using own = await TestRelay.start({ limits: { bufferSoftBytes: 32 * 1024, bufferHardBytes: 64 * 1024 } })
+    const socket = await own.socket({ token: ROOT_TOKEN })
+    socket.pause()
+    const path = 'x'.repeat(150)
+    const sender = setInterval(() => {
+      const calls = Array.from({ length: 30 }, (_, id) => ({ id, method: 'query', params: { path } }))
+      if (socket.readyState === 1) for (let i = 0; i < 50; i += 1) socket.send(JSON.stringify(calls))
+    }, 20)
+    const health = async () => (await fetch(`${own.httpUrl}/health`)).json()
+    await expect.poll(health, { timeout: 20_000 }).toMatchObject({ clients: 0 })
+    clearInterval(sender)
+    socket.terminate()
   })
 })

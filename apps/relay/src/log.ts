@@ -6,7 +6,10 @@ export function createLogger(level: string): Logger {
     {
       name: 'relay',
       level,
-      redact: { paths: ['token', '*.token', 'code', '*.code', 'authorization', '*.authorization', 'headers', 'input'], censor: '[secret]' },
+      redact: {
+        paths: ['token', '*.token', 'code', '*.code', 'authorization', '*.authorization', 'headers', 'input'],
+        censor: '[secret]',
+      },
     },
     pino.destination({ fd: 2, sync: true }),
   )

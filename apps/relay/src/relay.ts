@@ -7,6 +7,7 @@ import { FailureLimit } from './auth/failure-limit.ts'
 import { LoginCodes } from './auth/login-codes.ts'
 import { Tokens } from './auth/tokens.ts'
 import { Commands } from './command/commands.ts'
+import { Lifecycle } from './command/lifecycle.ts'
 import { MemoryLedger } from './command/memory-ledger.ts'
 import type { RelayConfig } from './config.ts'
 import { Watch } from './delivery/watch.ts'
@@ -70,7 +71,8 @@ async function openServices(config: RelayConfig, log: Logger, options: RelayOpti
   const journal = new MemoryJournal(options.retention === undefined ? {} : { retention: options.retention })
   const fleet = new Fleet({ journal })
   const book = new LinkBook()
-  const commands = new Commands({ fleet, book, journal, ledger: new MemoryLedger() })
+  const ledger = new MemoryLedger()
+  const lifecycle = new Lifecycle({ fleet, book, journal, ledger })
   return {
     log,
     tokens,
@@ -78,8 +80,8 @@ async function openServices(config: RelayConfig, log: Logger, options: RelayOpti
     exchangeFailures: new FailureLimit(FAILED_LOGINS),
     journal,
     fleet,
-    links: new Links({ book, fleet, commands, log }),
-    commands,
+    links: new Links({ book, fleet, lifecycle, log }),
+    commands: new Commands({ fleet, ledger, lifecycle }),
     watch: new Watch({ journal, fleet }),
     streams: new Streams({ fleet, book }),
   }
@@ -107,9 +109,15 @@ function explainListenError(error: NodeJS.ErrnoException, host: string, port: nu
       `Port ${port} on ${host} is taken by another program. Choose another one, for example PORT=${port + 1}, or PORT=0 for a free one.`,
     )
   if (error.code === 'EACCES')
-    return new AioError('FORBIDDEN', `This user may not listen on port ${port}. Choose one above 1023, for example PORT=3000.`)
+    return new AioError(
+      'FORBIDDEN',
+      `This user may not listen on port ${port}. Choose one above 1023, for example PORT=3000.`,
+    )
   if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND')
-    return new AioError('INVALID_INPUT', `HOST=${host} is not an address of this machine. Use 127.0.0.1, or 0.0.0.0 for all.`)
+    return new AioError(
+      'INVALID_INPUT',
+      `HOST=${host} is not an address of this machine. Use 127.0.0.1, or 0.0.0.0 for all.`,
+    )
   return error
 }
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
-import type { LoginCodes } from './auth/login-codes.ts'
 import type { FailureLimit } from './auth/failure-limit.ts'
+import type { LoginCodes } from './auth/login-codes.ts'
 import type { Tokens } from './auth/tokens.ts'
 import type { Commands } from './command/commands.ts'
 import type { Watch } from './delivery/watch.ts'

@@ -138,5 +138,7 @@ export const eventFilterSchema = z.strictObject({
   projectId: projectIdSchema.optional(),
   sessionId: sessionIdSchema.optional(),
   types: z.array(z.enum(EVENT_TYPES)).max(EVENT_TYPES.length).optional(),
+  /** Begin with a `snapshot` of the present state when there is no position to go on from: then nothing that follows can be missed. */
+  snapshot: z.boolean().optional(),
 })
 export type EventFilter = z.infer<typeof eventFilterSchema>

@@ -1,6 +1,7 @@
 import { AioError } from '@ai-orchestration/protocol'
 import { type Operation, TRPCClientError, type TRPCLink } from '@trpc/client'
 import { observable, type Unsubscribable } from '@trpc/server/observable'
+import { fullJitter } from './backoff.ts'
 import { asAioError, connectionLost, isConnectionLost } from './client-error.ts'
 import { newCommandId } from './command-id.ts'
 import type { RelaySocket } from './relay-socket.ts'
@@ -22,36 +23,49 @@ const ONCE_PATHS: ReadonlySet<string> = new Set(['sessions.exec', 'orchestrator.
 /** How long a command or query that lost its socket waits for the relay to come back, in milliseconds. */
 const RETURN_TIMEOUT_MS = 60_000
 
+/** How long after that the command's orchestrator is waited for, in milliseconds. */
+const ORCHESTRATOR_RETURN_MS = 30_000
+
 const RETURN_TIMEOUT = 'aioConnectTimeoutMs'
 
 /** Gives commands their id, and asks again by it (and any query) when the socket closed before the answer. */
-export function askAgainLink(): TRPCLink<AppRouter> {
+export function askAgainLink(random: () => number): TRPCLink<AppRouter> {
   return () =>
     ({ op, next }) =>
       observable((observer) => {
         const isCommand = op.type === 'mutation' && COMMAND_PATHS.has(op.path)
         const asked: Operation = isCommand ? { ...op, input: withCommandId(op.input) } : op
         let current: Unsubscribable | undefined
-        let isDone = false
+        let pause: ReturnType<typeof setTimeout> | undefined
+        let lostAt: number | undefined
+        let attempts = 0
         const ask = (operation: Operation) => {
           current = next(operation).subscribe({
             next: (value) => observer.next(value),
             complete: () => observer.complete(),
             error: (thrown) => {
               const error = asAioError(thrown)
-              if (isDone || !isConnectionLost(error) || !(isCommand || op.type === 'query'))
+              if (isConnectionLost(error) && (isCommand || op.type === 'query')) lostAt ??= performance.now()
+              else if (!isCommand || lostAt === undefined || !isPassing(error, performance.now() - lostAt))
                 return observer.error(thrown)
+              attempts += 1
               const context = { ...op.context, [RETURN_TIMEOUT]: RETURN_TIMEOUT_MS }
-              queueMicrotask(() => isDone || ask({ ...asked, context }))
+              pause = setTimeout(() => ask({ ...asked, context }), fullJitter(Math.min(attempts, 3), random))
             },
           })
         }
         ask(asked)
         return () => {
-          isDone = true
+          clearTimeout(pause)
           current?.unsubscribe()
         }
       })
+}
+
+/** A relay that was restarted knows no machine, project or session until their orchestrator is back. */
+function isPassing({ code }: AioError, sinceLostMs: number): boolean {
+  const isMissing = code === 'ORCHESTRATOR_NOT_FOUND' || code === 'ORCHESTRATOR_OFFLINE' || code === 'NOT_FOUND'
+  return isMissing && sinceLostMs < ORCHESTRATOR_RETURN_MS
 }
 
 /** Lets a call wait for its socket only so long, and ends it with our error when the socket cannot serve it. */

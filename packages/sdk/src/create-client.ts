@@ -20,7 +20,7 @@ export function createClient(options: ClientOptions): Client {
   if (options.onStatus !== undefined) control.onStatus(options.onStatus)
 
   const chain = (socket: RelaySocket): TRPCLink<AppRouter>[] => [
-    askAgainLink(),
+    askAgainLink(random),
     gateLink(socket, options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, url),
     wsLink({ client: socket.client }),
   ]

@@ -46,6 +46,8 @@ export class Exec implements AsyncIterable<ExecOutput>, AsyncDisposable {
   readonly #calls: ExecCalls
   readonly #input: SendQueue<Uint8Array>
   readonly #stop: () => void
+  /** Settles when the relay knows this exec: input that came before would find nobody. */
+  readonly #opened = Promise.withResolvers<void>()
   #unread: ExecOutput[] = []
   #unreadBytes = 0
   #isOver = false
@@ -56,7 +58,10 @@ export class Exec implements AsyncIterable<ExecOutput>, AsyncDisposable {
   constructor(calls: ExecCalls, signal?: AbortSignal) {
     this.#calls = calls
     this.#input = new SendQueue(
-      (data) => calls.input({ data: encodeBase64(data) }),
+      async (data) => {
+        await this.#opened.promise
+        await calls.input({ data: encodeBase64(data) })
+      },
       (pieces) => joinBytes(pieces, INPUT_MAX_BYTES),
     )
     const { promise, resolve, reject } = Promise.withResolvers<number>()
@@ -66,7 +71,9 @@ export class Exec implements AsyncIterable<ExecOutput>, AsyncDisposable {
     promise.catch(() => undefined)
     this.stdout = { [Symbol.asyncIterator]: () => this.#read('stdout') }
     this.stderr = { [Symbol.asyncIterator]: () => this.#read('stderr') }
+    this.#opened.promise.catch(() => undefined)
     this.#stop = calls.open({
+      started: () => this.#opened.resolve(),
       item: (item) => this.#take(item),
       lost: () => this.#fail(lost()),
       failed: (error) => this.#fail(error),
@@ -148,6 +155,7 @@ export class Exec implements AsyncIterable<ExecOutput>, AsyncDisposable {
   #fail(error: AioError): void {
     if (this.#isOver) return
     this.#error = error
+    this.#opened.reject(error)
     this.#settle.reject(error)
     this.#finish()
   }

@@ -3,6 +3,8 @@ import { BACKOFF_CAP_MS, fullJitter } from './backoff.ts'
 
 /** How one subscription reports to the stream that opened it. */
 export interface Sink<Item> {
+  /** The relay has opened it. */
+  started?: () => void
   item: (item: Item) => void
   /** Its socket was lost. */
   lost: () => void

@@ -17,6 +17,7 @@ export function subscribe(
 ): () => void {
   let hadSocket = false
   const subscription = client.subscription(path, input, {
+    onStarted: () => sink.started?.(),
     onData: (value: unknown) => sink.item(value),
     onError: (error: TRPCClientError<AppRouter>) => sink.failed(asAioError(error)),
     onComplete: () => sink.ended(),

@@ -48,7 +48,9 @@ function watch(socket: WebSocket, guard: WebSocketGuard): void {
       )
     close(code, reason)
   }
+  let hasOpened = false
   socket.addEventListener('open', () => {
+    hasOpened = true
     clearTimeout(opening)
     guard.onOpen()
   })
@@ -58,6 +60,9 @@ function watch(socket: WebSocket, guard: WebSocketGuard): void {
     clearTimeout(opening)
     clearTimeout(closing)
     guard.onClose(socket, event.code, event.reason)
+    // tRPC learns of a failed attempt by `error` only, and begins to listen a moment after the socket was made: an attempt
+    // that fails at once (Node: a forbidden port) would be waited for for ever.
+    if (!hasOpened) setTimeout(() => socket.dispatchEvent(new Event('error')))
   })
   guard.onCreate(socket)
 }

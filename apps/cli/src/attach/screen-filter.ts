@@ -66,7 +66,8 @@ export const SOFT_RESET = [
 export const ENTER_SCREEN = `\u001b[?1049h${CLEAR}`
 
 /** Back to the screen of before, with every mode as a shell expects it. */
-export const LEAVE_SCREEN = `${SOFT_RESET}\u001b[?1049l${SOFT_RESET}`
+// Nothing after the switch may move the cursor, which the switch has put back.
+export const LEAVE_SCREEN = `${SOFT_RESET}\u001b[?1049l\u001b[0m\u001b[?25h`
 
 // biome-ignore-start lint/suspicious/noControlCharactersInRegex: taking them out is the point
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f]/g

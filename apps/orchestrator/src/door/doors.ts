@@ -14,7 +14,7 @@ export const DOOR_PORT = 3128
 /** What an agent inside a session is told to use as its model API. */
 export const DOOR_URL = `http://127.0.0.1:${DOOR_PORT}`
 
-const LISTENER = fileURLToPath(new URL('./listen-inside.ts', import.meta.url))
+const LISTENER = fileURLToPath(new URL('./listen-inside.mjs', import.meta.url))
 /** Opening a door takes about 0.1 s; after so many milliseconds it has failed. */
 const OPEN_DEADLINE_MS = 10_000
 

@@ -9,6 +9,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { pipeline, Transform } from 'node:stream'
 import type { OrchestratorConfig } from '../config.ts'
@@ -63,7 +64,11 @@ export function createGateway(_kind: GatewayKind, config: OrchestratorConfig['ga
   server.on('connect', (_request, socket) =>
     refuseSocket(socket, '403 Forbidden', 'This session has no network but the model API, so CONNECT is refused.'),
   )
-  server.on('clientError', (_error, socket) => refuseSocket(socket, '400 Bad Request', 'This is not an HTTP request.'))
+  server.on('clientError', (_error, socket) => {
+    // In the middle of an answer another one would only be taken for a part of it.
+    if (socket instanceof Socket && socket.bytesWritten > 0) socket.destroy()
+    else refuseSocket(socket, '400 Bad Request', 'This is not an HTTP request.')
+  })
   server.on('close', () => upstream.close())
   return server
 }

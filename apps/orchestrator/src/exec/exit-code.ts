@@ -45,7 +45,7 @@ export class RuntimeComplaint {
     const lines = Buffer.concat(this.#held).toString().trim().split('\n')
     const message = COMPLAINT.exec(lines.at(-1) ?? '')?.[1]
     if (message === undefined) return undefined
-    if (/container .*(does not exist|has stopped|stopped container)|has stopped|not running/.test(message))
+    if (/does not exist|stopped|not running/.test(message))
       return new AioError('NOT_RUNNING', 'The session does not run, so nothing can be run in it.')
     return new AioError('EXEC_ERROR', `The program could not be started in the session: ${message.slice(0, 500)}`)
   }

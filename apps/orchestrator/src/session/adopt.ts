@@ -1,19 +1,19 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { containerIdOf, parseSessionId, toAioError } from '@ai-orchestration/protocol'
+import { AioError, containerIdOf, parseSessionId, toAioError } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
 import type { TerminalState } from '../terminal/tmux.ts'
 import { DEFAULT_LIMITS } from './cgroups.ts'
 import { removeContainer } from './create.ts'
 import { HELPER_PREFIX } from './helper.ts'
-import { currentBootId, type HostProcess, isAlive } from './host-process.ts'
+import { currentBootId, type HostProcess, isAlive, readOrUndefined } from './host-process.ts'
 import { isolationError, missingIsolation } from './isolation.ts'
-import { readPidFile } from './launch.ts'
+import { untilRunning } from './launch.ts'
 import type { SessionLife } from './life.ts'
 import { unmount } from './mounts.ts'
 import { readRecord, type SessionRecord } from './record.ts'
 import type { SessionRuntime } from './runtime.ts'
-import { REMOVED_PREFIX } from './terminate.ts'
+import { REMOVED_PREFIX, removedId } from './terminate.ts'
 import { removeUnusedBranch, removeWorktree } from './worktree.ts'
 
 /**
@@ -32,7 +32,7 @@ export async function adoptSessions(runtime: SessionRuntime, life: SessionLife):
     } catch (error) {
       runtime.log.error({ session: id, err: error }, 'a session could not be taken over')
       await runtime.store.change(id, {
-        session: { state: 'failed', notice: `It could not be taken over: ${toAioError(error).message}` },
+        session: { notice: `It could not be fully taken over after a restart: ${toAioError(error).message}` },
       })
     }
   }
@@ -52,30 +52,44 @@ async function adopt(runtime: SessionRuntime, life: SessionLife, record: Session
     if (found.names.has(name)) await runtime.runc.delete(name)
     return
   }
-  const process = await findProcess(runtime, record)
-  if (process === undefined) {
-    if (state === 'starting' && record.phase === 'preparing') return await takeApart(runtime, record)
-    return await life.end(id)
-  }
-  if (!found.terminals.some((terminal) => terminal.name === name && !terminal.isDead))
-    return await life.end(id, 'tmux_gone')
+  if (state === 'starting' && hasRunNothing(runtime, record, found)) return await takeApart(runtime, record)
+  const hasTerminal = found.terminals.some((terminal) => terminal.name === name && !terminal.isDead)
+  const process = await findProcess(runtime, record, hasTerminal)
+  if (process === undefined) return await life.end(id)
+  if (!hasTerminal) return await life.end(id, 'tmux_gone')
   if (state === 'starting') {
     const missing = missingIsolation(process.pid, DEFAULT_LIMITS, runtime.cgroups)
     if (missing.length > 0 && runtime.config.isolation === 'full') {
       await life.end(id, 'killed')
       throw isolationError(missing)
     }
+    await runtime.store.change(id, { session: { state: 'running' }, process })
   }
-  if (record.gateway !== undefined) await runtime.doors.attach(id, process.pid, record.gateway)
-  if (state === 'starting') await runtime.store.change(id, { session: { state: 'running' }, process })
   life.watch(id)
   runtime.log.info({ session: id, pid: process.pid }, 'session taken over')
+  if (record.gateway !== undefined) await runtime.doors.attach(id, process.pid, record.gateway)
 }
 
-async function findProcess(runtime: SessionRuntime, record: SessionRecord): Promise<HostProcess | undefined> {
-  if (record.bootId !== currentBootId()) return undefined
-  if (record.process !== undefined) return isAlive(record.process) ? record.process : undefined
-  return await readPidFile(runtime.paths(record.session.id).pidFile)
+/** True when a creation was cut off before its container was started: after a reboot one cannot know. */
+function hasRunNothing(runtime: SessionRuntime, { session, phase, bootId }: SessionRecord, found: Found): boolean {
+  if (phase === 'preparing') return true
+  const name = containerIdOf(session.id)
+  const hasTrace =
+    found.names.has(name) ||
+    found.terminals.some((terminal) => terminal.name === name) ||
+    readOrUndefined(runtime.paths(session.id).pidFile) !== undefined
+  return bootId === currentBootId() && !hasTrace
+}
+
+async function findProcess(
+  runtime: SessionRuntime,
+  record: SessionRecord,
+  hasTerminal: boolean,
+): Promise<HostProcess | undefined> {
+  const { process, bootId, session } = record
+  if (bootId !== currentBootId()) return undefined
+  const found = process ?? (hasTerminal ? await untilRunning(runtime, session.id) : undefined)
+  return found !== undefined && isAlive(found) ? found : undefined
 }
 
 /** Undoes a creation that was cut off before anything ran. */
@@ -94,20 +108,38 @@ async function takeApart(runtime: SessionRuntime, { session, isOwnBranch }: Sess
 async function loadProject(runtime: SessionRuntime, projectId: string): Promise<void> {
   const { bundles, bases } = runtime.projects.paths(projectId)
   for (const name of await namesIn(bundles)) {
-    if (name.startsWith(REMOVED_PREFIX)) await run('rm', ['-rf', '--one-file-system', '--', join(bundles, name)])
-    if (parseSessionId(name)?.projectId !== projectId) continue
-    try {
-      const record = await readRecord(join(bundles, name, 'session.json'))
-      if (record.session.id === name) runtime.store.load(record)
-    } catch (error) {
-      runtime.log.error(
-        { session: name },
-        `a session cannot be listed; its files are left alone: ${toAioError(error).message}`,
-      )
-    }
+    if (name.startsWith(REMOVED_PREFIX)) await finishRemoval(runtime, join(bundles, name))
+    else if (parseSessionId(name)?.projectId === projectId) await loadSession(runtime, join(bundles, name), name)
   }
-  for (const name of await namesIn(bases))
-    if (name.startsWith('.building-')) await run('rm', ['-rf', '--one-file-system', '--', join(bases, name)])
+  for (const name of await namesIn(bases)) if (name.startsWith('.building-')) await removeTree(join(bases, name))
+}
+
+async function loadSession(runtime: SessionRuntime, bundle: string, id: string): Promise<void> {
+  // Cut off before its first record was written: nothing else is made before that.
+  if ((await namesIn(bundle)).every((name) => name.endsWith('.tmp'))) return await removeTree(bundle)
+  try {
+    const record = await readRecord(join(bundle, 'session.json'))
+    if (record.session.id !== id) throw new AioError('INVALID_INPUT', `The record is about ${record.session.id}.`)
+    runtime.store.load(record)
+  } catch (error) {
+    const why = toAioError(error).message
+    runtime.log.error({ session: id }, `a session cannot be listed; its files are left alone: ${why}`)
+  }
+}
+
+/** A removal that was asked for, made safe and recorded as done, and then cut off while it cleared away. */
+async function finishRemoval(runtime: SessionRuntime, bundle: string): Promise<void> {
+  const id = removedId(bundle)
+  if (id !== undefined && !(await namesIn(join(bundle, '..'))).includes(id)) {
+    const { worktree } = runtime.paths(id)
+    await unmount(worktree)
+    await removeWorktree(runtime.repoOf(id), worktree)
+  }
+  await removeTree(bundle)
+}
+
+async function removeTree(path: string): Promise<void> {
+  await run('rm', ['-rf', '--one-file-system', '--', path])
 }
 
 /** Helpers of an earlier orchestrator, and containers of sessions that do not exist. */

@@ -1,9 +1,11 @@
-import { createHash } from 'node:crypto'
-import { mkdir, open, rm } from 'node:fs/promises'
+import { createHash, type Hash } from 'node:crypto'
+import { once } from 'node:events'
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { AioError, type Archive } from '@ai-orchestration/protocol'
 import { syncDirectory, writeFileDurably } from '../disk/write-file-durably.ts'
-import { spawnPiped } from '../process/spawn-piped.ts'
+import { type PipedChild, spawnPiped } from '../process/spawn-piped.ts'
 import { hostGit, inTurn } from './host-git.ts'
 import type { SessionRuntime } from './runtime.ts'
 import { readTar } from './tar-manifest.ts'
@@ -73,35 +75,37 @@ async function archiveRefs(runtime: SessionRuntime, id: string, prefix: string):
  */
 async function writeTar(bundle: string, target: string): Promise<string> {
   const attributes = ['--xattrs', '--xattrs-include=*', '--acls', '--numeric-owner', '--one-file-system']
-  const child = spawnPiped('tar', [
-    ...['--create', '--format=posix', '--sort=name', '--directory', bundle, ...attributes],
-    ...['--exclude=home/.cache', '--exclude=home/.npm', '--', 'upper', 'home'],
-  ])
-  child.stdin.end()
-  let stderr = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(-2_000)
-  })
-  const exited = new Promise<number | null>((resolve, reject) => {
-    child.process.once('error', reject)
-    child.process.once('close', (code) => resolve(code))
-  })
-  const hash = createHash('sha256')
+  // Before tar starts: what a child prints while nobody reads is thrown away when it ends.
   const file = await open(target, 'wx', 0o600)
   try {
-    for await (const chunk of child.stdout) {
-      hash.update(chunk)
-      await file.writeFile(chunk)
-    }
-    const code = await exited
+    const child = spawnPiped('tar', [
+      ...['--create', '--format=posix', '--sort=name', '--directory', bundle, ...attributes],
+      ...['--exclude=home/.cache', '--exclude=home/.npm', '--', 'upper', 'home'],
+    ])
+    const hash = createHash('sha256')
+    const [{ code, stderr }] = await Promise.all([endOf(child), copy(child.stdout, file, hash)])
     if (code !== 0)
       throw new AioError('EXEC_ERROR', `The workspace could not be archived, so nothing was removed: ${stderr.trim()}`)
     await file.sync()
-  } catch (error) {
-    child.process.kill('SIGKILL')
-    throw error
+    return hash.digest('hex')
   } finally {
     await file.close()
   }
-  return hash.digest('hex')
+}
+
+async function endOf({ process, stdin, stderr }: PipedChild): Promise<{ code: number | null; stderr: string }> {
+  stdin.end()
+  let text = ''
+  stderr.setEncoding('utf8').on('data', (more: string) => {
+    text = (text + more).slice(-2_000)
+  })
+  const [code] = await once(process, 'close')
+  return { code, stderr: text }
+}
+
+async function copy(from: Readable, file: FileHandle, hash: Hash): Promise<void> {
+  for await (const chunk of from) {
+    hash.update(chunk)
+    await file.writeFile(chunk)
+  }
 }

@@ -1,4 +1,5 @@
 import { mkdir, rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AioError, type CommandInput, containerIdOf, type Session, sessionIdOf } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
 import { run } from '../process/run.ts'
@@ -14,6 +15,10 @@ import type { SessionRuntime } from './runtime.ts'
 import type { Launch } from './services.ts'
 import { mountWorkspace, writeUpper } from './workspace.ts'
 import { addWorktree, findStart, removeUnusedBranch, removeWorktree, type StartingPoint } from './worktree.ts'
+
+/** Looks at a container that does not seem isolated before it is ended, and the time between them, in milliseconds. */
+const ISOLATION_LOOKS = 5
+const ISOLATION_LOOK_MS = 20
 
 /**
  * Makes a session: worktree, base and home side by side, then the workspace, the container in its terminal, and the
@@ -81,6 +86,8 @@ async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promi
   const { commit, isOwnBranch } = start
   const repo = runtime.repoOf(id)
   const paths = runtime.paths(id)
+  // What was there before is nobody's to undo.
+  const made = { bundle: false, worktree: false }
   const record = {
     session,
     phase: 'preparing' as const,
@@ -88,35 +95,44 @@ async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promi
     bootId: currentBootId(),
     ...(launch.gateway === undefined ? {} : { gateway: launch.gateway }),
   }
+  // First, so that whatever a crash leaves behind is known to be taken apart.
+  await steps.run(
+    'Record',
+    async () => {
+      await mkdir(paths.bundle, { mode: 0o711 })
+      made.bundle = true
+      await runtime.store.put(record)
+    },
+    async () => {
+      if (!made.bundle) return
+      await runtime.store.remove(id)
+      await run('rm', ['-rf', '--one-file-system', '--', paths.bundle])
+    },
+  )
   await Promise.all([
     steps.run(
       'Worktree',
-      async () => await addWorktree(repo, paths.worktree, branch, start),
       async () => {
+        await mkdir(paths.worktree, { mode: 0o700 })
+        made.worktree = true
+        await addWorktree(repo, paths.worktree, branch, start)
+      },
+      async () => {
+        if (!made.worktree) return
         await removeWorktree(repo, paths.worktree)
         if (isOwnBranch) await removeUnusedBranch(repo, branch, commit)
       },
     ),
-    steps.run(
-      'Base',
-      async () => await runtime.bases.require(runtime.projects.paths(project.id), commit, project.defaultBranch),
-    ),
-    steps.run(
-      'Home',
-      async () => {
-        await mkdir(paths.bundle, { mode: 0o711 })
-        await Promise.all([
-          runtime.store.put(record),
-          writeUpper(paths, { branch, commit, identity: project.git ?? runtime.identity, repoUrl: project.repoUrl }),
-          makeHome(runtime.agents, session.agent, paths.home, workspaceOf(id)),
-          writeConfig(runtime, id, launch),
-        ])
-      },
-      async () => {
-        await runtime.store.remove(id)
-        await run('rm', ['-rf', '--one-file-system', '--', paths.bundle])
-      },
-    ),
+    steps.run('Base', async () => {
+      await runtime.bases.require(runtime.projects.paths(project.id), commit, project.defaultBranch)
+    }),
+    steps.run('Home', async () => {
+      await Promise.all([
+        writeUpper(paths, { branch, commit, identity: project.git ?? runtime.identity, repoUrl: project.repoUrl }),
+        makeHome(runtime.agents, session.agent, paths.home, workspaceOf(id)),
+        writeConfig(runtime, id, launch),
+      ])
+    }),
   ])
   await steps.run(
     'Workspace',
@@ -136,12 +152,24 @@ export async function removeContainer(runtime: SessionRuntime, id: string): Prom
 }
 
 async function proveIsolation(runtime: SessionRuntime, process: HostProcess): Promise<'full' | 'degraded'> {
-  const missing = missingIsolation(process.pid, DEFAULT_LIMITS, runtime.cgroups)
-  // What has ended meanwhile says nothing, and is told as a session that failed.
-  if (!isAlive(process) || missing.length === 0) return 'full'
+  const missing = await findMissing(runtime, process)
+  if (missing.length === 0) return 'full'
   if (runtime.config.isolation === 'full') throw isolationError(missing)
   runtime.log.warn({ missing }, 'a session runs without full isolation, as the setting AIO_ISOLATION allows')
   return 'degraded'
+}
+
+/**
+ * What has ended says nothing, and is told as a session that failed. What is just about to end has left its namespaces
+ * already, so a process is looked at again before it is accused.
+ */
+async function findMissing(runtime: SessionRuntime, process: HostProcess): Promise<string[]> {
+  for (let look = 1; ; look++) {
+    const missing = missingIsolation(process.pid, DEFAULT_LIMITS, runtime.cgroups)
+    if (missing.length === 0 || !isAlive(process)) return []
+    if (look === ISOLATION_LOOKS) return missing
+    await sleep(ISOLATION_LOOK_MS)
+  }
 }
 
 function describeSession(

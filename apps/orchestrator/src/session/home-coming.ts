@@ -5,7 +5,7 @@ import { projectBinds } from './binds.ts'
 import { hostGit, inTurn } from './host-git.ts'
 import { workspaceOf } from './paths.ts'
 import type { SessionRuntime } from './runtime.ts'
-import { readTips, TIPS_SCRIPT, type Tips } from './tips.ts'
+import { readTips, TIPS_MAX, TIPS_SCRIPT, type Tips } from './tips.ts'
 import { mountWorkspace } from './workspace.ts'
 
 /** Longest a bundle may take to be made, in milliseconds. */
@@ -74,7 +74,7 @@ export class HomeComing {
     const incoming = join(bundle, 'incoming.bundle')
     await mkdir(bundle, { recursive: true })
     try {
-      let read: { tips: Tips; bundleBytes: number } | undefined
+      let read: { tips: Tips; leftOut: number } | undefined
       const known = new Set([session.base.commit, ...before.values()])
       const { exitCode, stderr } = await helpers.run({
         argv: ['/bin/sh', '-c', TIPS_SCRIPT, 'tips', ...known],
@@ -92,9 +92,14 @@ export class HomeComing {
           'EXEC_ERROR',
           `The commits of ${id} could not be brought home, because its repository could not be read: ${stderr.trim().slice(-300)}`,
         )
-      const { tips } = read
-      if (isSame(before, tips)) return
-      await inTurn(repo, async () => await this.#takeIn(id, tips, isEmpty ? undefined : incoming))
+      const { tips, leftOut } = read
+      if (!isSame(before, tips))
+        await inTurn(repo, async () => await this.#takeIn(id, tips, isEmpty ? undefined : incoming))
+      if (leftOut > 0 || tips.size > TIPS_MAX)
+        throw new AioError(
+          'LIMIT',
+          `Not every branch or stash of ${id} could be brought home: there may be ${TIPS_MAX} of them, and git must accept their names.`,
+        )
     } finally {
       await rm(incoming, { force: true })
     }

@@ -43,14 +43,14 @@ export async function hostGit(
 
 const queues = new Map<string, Promise<unknown>>()
 
-/** Runs what changes one repository after what changed it before: git's own locks fail instead of waiting. */
-export async function inTurn<T>(repo: string, action: () => Promise<T>): Promise<T> {
-  const before = queues.get(repo) ?? Promise.resolve()
+/** Runs what changes one directory after what changed it before: git's own locks fail instead of waiting. */
+export async function inTurn<T>(directory: string, action: () => Promise<T>): Promise<T> {
+  const before = queues.get(directory) ?? Promise.resolve()
   const mine = before.then(action, action)
-  queues.set(repo, mine)
+  queues.set(directory, mine)
   try {
     return await mine
   } finally {
-    if (queues.get(repo) === mine) queues.delete(repo)
+    if (queues.get(directory) === mine) queues.delete(directory)
   }
 }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AioError, containerIdOf, parseSessionId } from '@ai-orchestration/protocol'
@@ -61,6 +61,13 @@ export async function startContainer(runtime: SessionRuntime, id: string, signal
   await rm(pidFile, { force: true })
   const argv = runc.runArgv(name, bundle, { pidFile, isKept: true })
   await tmux.newSession({ name, argv, cols: 120, rows: 32, logFile: terminalLog })
+  return await untilRunning(runtime, id, signal)
+}
+
+/** Waits until the first process of a container that is being started runs; see {@link startContainer}. */
+export async function untilRunning(runtime: SessionRuntime, id: string, signal?: AbortSignal): Promise<HostProcess> {
+  const { pidFile } = runtime.paths(id)
+  const name = containerIdOf(id)
   const deadline = performance.now() + START_DEADLINE_MS
   let askAt = performance.now() + ASK_MS
   for (;;) {
@@ -71,7 +78,7 @@ export async function startContainer(runtime: SessionRuntime, id: string, signal
       if (startTime === undefined) return { pid, startTime: '' }
       if (!readOrUndefined(`/proc/${pid}/comm`)?.startsWith('runc:')) return { pid, startTime }
     }
-    signal.throwIfAborted()
+    signal?.throwIfAborted()
     if (performance.now() > deadline)
       throw new AioError('TIMEOUT', `The container did not start within ${START_DEADLINE_MS / 1_000} s.`)
     if (performance.now() > askAt) {
@@ -88,11 +95,4 @@ async function assertStarting({ tmux }: SessionRuntime, name: string): Promise<v
   if (terminal !== undefined && !terminal.isDead) return
   const said = terminal === undefined ? 'its terminal is gone' : (await tmux.capture(name)).trim().slice(-500)
   throw new AioError('EXEC_ERROR', `The container could not be started: ${said}`)
-}
-
-/** PID 1 of a container that an earlier orchestrator started. */
-export async function readPidFile(path: string): Promise<HostProcess | undefined> {
-  const pid = Number(await readFile(path, 'utf8').catch(() => ''))
-  const startTime = pid > 0 ? startTimeOf(pid) : undefined
-  return startTime === undefined ? undefined : { pid, startTime }
 }

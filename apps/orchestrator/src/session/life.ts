@@ -130,7 +130,9 @@ export class SessionLife implements AsyncDisposable {
     this.unwatch(id)
     await doors.detach(id)
     await runc.delete(containerIdOf(id))
-    const state = lifetimeS(record) < FAILED_WITHIN_S ? 'failed' : 'stopped'
+    const isShort = exit.reason !== 'reboot' && lifetimeS(record) < FAILED_WITHIN_S
+    const hasFailed = record.session.state === 'starting' || isShort
+    const state = hasFailed ? 'failed' : 'stopped'
     await store.change(id, { session: { state, exit }, process: undefined })
     await this.#homeComing.bring(id).catch((error: unknown) => log.warn({ session: id }, describeFailure(error)))
   }

@@ -13,7 +13,8 @@ const LIST_MAX = 100
 const STATUS_MAX_BYTES = 32 * 1024 * 1024
 
 /**
- * Runs in a helper in the workspace: operations in progress, files that git was told to overlook, then git's own status.
+ * Runs in a helper in the workspace: operations in progress, files that git was told to overlook, repositories within
+ * the repository, then git's own status.
  * The settings keep a repository's configuration from hiding something.
  */
 const STATUS_SCRIPT = `
@@ -23,6 +24,7 @@ for operation in MERGE_HEAD:merge rebase-merge:rebase rebase-apply:rebase CHERRY
 done
 git ls-files -v | sed -n 's/^[a-z] //p' | while IFS= read -r path; do printf '1 %s\\0' "$path"; done
 git ls-files -v | sed -n 's/^S //p' | while IFS= read -r path; do [ -e "$path" ] && printf '1 %s\\0' "$path"; done
+git ls-files -s | sed -n 's/^160000 [^\\t]*\\t//p' | while IFS= read -r path; do [ -e "$path/.git" ] && printf 's %s\\0' "$path"; done
 exec git -c core.fsmonitor=false -c core.untrackedCache=false -c core.ignoreStat=false -c core.fileMode=true \\
   -c status.showUntrackedFiles=all status --porcelain=v2 -z --untracked-files=all --ignored=matching \\
   --ignore-submodules=none --no-renames
@@ -39,7 +41,8 @@ export async function findWorkAtRisk(runtime: SessionRuntime, homeComing: HomeCo
       ? { modified: [], untracked: [], ignored: [], operations: [`The workspace could not be read: ${status.problem}`] }
       : parseStatus(status.text)
   const ignored = found.ignored.filter((path) => !isDisposable(path, disposable))
-  return bounded({ ...found, ignored, commits })
+  const inner = 'inner' in found ? found.inner.map((path) => `those of ${path}, a repository of its own`) : []
+  return bounded({ ...found, ignored, commits: [...commits, ...inner] })
 }
 
 /** Tells whether there is nothing in it. */
@@ -82,13 +85,14 @@ async function readStatus(runtime: SessionRuntime, id: string): Promise<{ text: 
   return exitCode === 0 ? { text: stdout.toString('utf8') } : { problem: stderr.trim().slice(-300) }
 }
 
-/** Reads `git status --porcelain=v2 -z`, with lines `o …` for operations in progress. */
-export function parseStatus(text: string): Omit<WorkAtRisk, 'commits' | 'omitted'> {
+/** Reads `git status --porcelain=v2 -z`, with entries `o …` for operations and `s …` for repositories within. */
+export function parseStatus(text: string): Omit<WorkAtRisk, 'commits' | 'omitted'> & { inner: string[] } {
   const found = {
     modified: new Set<string>(),
     untracked: [] as string[],
     ignored: [] as string[],
     operations: new Set<string>(),
+    inner: [] as string[],
   }
   for (const entry of text.split('\0')) {
     const [kind, ...rest] = entry.split(' ')
@@ -105,6 +109,9 @@ export function parseStatus(text: string): Omit<WorkAtRisk, 'commits' | 'omitted
         break
       case '!':
         found.ignored.push(rest.join(' '))
+        break
+      case 's':
+        found.inner.push(rest.join(' '))
         break
       case 'o':
         found.operations.add(rest.join(' '))

@@ -16,6 +16,11 @@ import { removeWorktree } from './worktree.ts'
 /** Bundles of removed sessions are renamed to this before they are deleted, so that a crash leaves no half session. */
 export const REMOVED_PREFIX = '.removed-'
 
+/** The session that a renamed bundle belonged to. */
+export function removedId(path: string): string | undefined {
+  return new RegExp(`/${REMOVED_PREFIX.replace('.', '\\.')}(.+)-\\d+$`).exec(path)?.[1]
+}
+
 /**
  * Ends a session and removes it. Its branch stays in `.repo`. Work that would be lost refuses it; with `force` that work
  * is archived and the archive verified first.

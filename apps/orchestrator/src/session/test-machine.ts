@@ -19,15 +19,23 @@ export class TestMachine implements AsyncDisposable {
   readonly events: OrchestratorEvent[] = []
   readonly attached = new Map<string, number>()
   launch: Launch = { argv: ['/bin/bash', '--norc', '--noprofile'], env: {} }
-  sessions: Sessions
-  tmux: Tmux
+  readonly tmux: Tmux
+  failAttach = false
+  /** What could not be undone. */
+  readonly problems: string[] = []
+  #sessions: Sessions | undefined
 
-  private constructor(dir: string, parts: { projects: Projects; tmux: Tmux }) {
+  private constructor(dir: string, projects: Projects, tmux: Tmux) {
     this.dir = dir
-    this.projects = parts.projects
-    this.tmux = parts.tmux
+    this.projects = projects
+    this.tmux = tmux
     this.runc = new Runc(this.run)
-    this.sessions = undefined as unknown as Sessions
+  }
+
+  /** The rooms as the latest orchestrator opened them. */
+  get sessions(): Sessions {
+    if (this.#sessions === undefined) throw new Error('The machine has not been started.')
+    return this.#sessions
   }
 
   get run(): string {
@@ -50,8 +58,8 @@ export class TestMachine implements AsyncDisposable {
       log,
     })
     const tmux = await Tmux.open({ aioRun: join(dir, 'run'), log })
-    const machine = new TestMachine(dir, { projects, tmux })
-    machine.sessions = await machine.openSessions()
+    const machine = new TestMachine(dir, projects, tmux)
+    await machine.openSessions()
     return machine
   }
 
@@ -67,14 +75,24 @@ export class TestMachine implements AsyncDisposable {
       doors: this.#doors(),
     })
     sessions.onChange((event) => this.events.push(event))
+    this.#sessions = sessions
     return sessions
   }
 
   /** Makes a project from a repository with these files. */
-  async project(name: string, files: Record<string, string> = { 'a.txt': 'one\n', '.gitignore': 'node_modules\n*.log\n' }) {
+  async project(
+    name: string,
+    files: Record<string, string> = { 'a.txt': 'one\n', '.gitignore': 'node_modules\n*.log\n' },
+  ) {
     const source = join(this.dir, `source-${name}`)
     await mkdir(source, { recursive: true })
-    const env = cleanEnv({ GIT_CONFIG_GLOBAL: '/dev/null', GIT_AUTHOR_NAME: 't', GIT_AUTHOR_EMAIL: 't@t', GIT_COMMITTER_NAME: 't', GIT_COMMITTER_EMAIL: 't@t' })
+    const env = cleanEnv({
+      GIT_CONFIG_GLOBAL: '/dev/null',
+      GIT_AUTHOR_NAME: 't',
+      GIT_AUTHOR_EMAIL: 't@t',
+      GIT_COMMITTER_NAME: 't',
+      GIT_COMMITTER_EMAIL: 't@t',
+    })
     await run('git', ['init', '-q', '-b', 'main', source], { env })
     for (const [path, content] of Object.entries(files)) {
       await mkdir(join(source, path, '..'), { recursive: true })
@@ -83,11 +101,18 @@ export class TestMachine implements AsyncDisposable {
     await run('git', ['-C', source, 'add', '-A'], { env })
     await run('git', ['-C', source, 'commit', '-q', '-m', 'first'], { env })
     await run('git', ['-C', source, 'tag', 'v1'], { env })
-    return await this.projects.create({ name, repoUrl: source }, { isAdmin: true }, new StepList(new AbortController().signal, () => undefined))
+    return await this.projects.create(
+      { name, repoUrl: source },
+      { isAdmin: true },
+      new StepList(new AbortController().signal, () => undefined),
+    )
   }
 
   /** Creates a session as a command would: undoes its steps when it fails. */
-  async create(input: CommandInput<'create_session'>, report: (report: StepReport) => void = () => undefined): Promise<Session> {
+  async create(
+    input: CommandInput<'create_session'>,
+    report: (report: StepReport) => void = () => undefined,
+  ): Promise<Session> {
     const steps = new StepList(new AbortController().signal, report)
     try {
       return await this.sessions.create(input, steps)
@@ -96,8 +121,6 @@ export class TestMachine implements AsyncDisposable {
       throw error
     }
   }
-
-  readonly problems: string[] = []
 
   async terminate(id: string, force = false) {
     return await this.sessions.terminate(id, { force }, new StepList(new AbortController().signal, () => undefined))
@@ -115,9 +138,9 @@ export class TestMachine implements AsyncDisposable {
     return stdout.trim()
   }
 
-  pidOf(id: string): number {
-    for (const event of this.events.toReversed()) if (event.type === 'session_updated' && event.sessionId === id) break
-    return this.attached.get(id) ?? 0
+  /** PID 1 of a session's container as this machine sees it. */
+  async pidOf(id: string): Promise<number | undefined> {
+    return (await this.runc.list()).find((container) => container.id === containerIdOf(id))?.pid
   }
 
   /** What of a session is left anywhere on this machine. */
@@ -153,11 +176,14 @@ export class TestMachine implements AsyncDisposable {
 
   #doors(): DoorKeeper {
     return {
-      attach: async (id, pid) => void this.attached.set(id, pid),
+      attach: async (id, pid) => {
+        if (this.failAttach) throw new Error('no door')
+        this.attached.set(id, pid)
+      },
       detach: async (id) => void this.attached.delete(id),
     }
   }
 }
 
 const ORCHESTRATOR_ID = '01J00000000000000000000000'
-const quiet = pino({ level: process.env['TEST_LOG'] ?? 'silent' })
+const quiet = pino({ level: 'silent' })

@@ -25,9 +25,9 @@ format=$(git rev-parse --show-object-format)
 printf '[core]\\n\\trepositoryformatversion = 1\\n\\tbare = true\\n[extensions]\\n\\tobjectFormat = %s\\n' "$format" >$home/config
 {
   head=$(git rev-parse --quiet --verify 'HEAD^{commit}') && echo "$head refs/head"
-  git for-each-ref --count=${TIPS_MAX} --format='%(objectname) %(refname)' refs/heads
+  git for-each-ref --count=${TIPS_MAX + 1} --format='%(objectname) %(refname)' refs/heads
   number=0
-  git stash list --format=%H | head -n ${TIPS_MAX} | while read -r commit; do
+  git stash list --format=%H | head -n ${TIPS_MAX + 1} | while read -r commit; do
     echo "$commit refs/stash/$number"
     number=$((number + 1))
   done
@@ -47,7 +47,7 @@ const REF = /^(?:head|heads\/[^\s~^:?*[\\]+|stash\/\d+)$/
  *
  * @throws AioError LIMIT when there is too much of either; EXEC_ERROR when it is not what was asked for.
  */
-export async function readTips(stdout: Readable, bundleFile: string): Promise<{ tips: Tips; bundleBytes: number }> {
+export async function readTips(stdout: Readable, bundleFile: string): Promise<{ tips: Tips; leftOut: number }> {
   const chunks = stdout[Symbol.asyncIterator]()
   let head = Buffer.alloc(0)
   let end = -1
@@ -72,17 +72,19 @@ export async function readTips(stdout: Readable, bundleFile: string): Promise<{ 
     }
   }
   await pipeline(rest, createWriteStream(bundleFile, { mode: 0o600 }))
-  return { tips: parseTips(head.subarray(0, Math.max(end, 0)).toString('utf8')), bundleBytes }
+  return parseTips(head.subarray(0, Math.max(end, 0)).toString('utf8'))
 }
 
-/** Keeps only what can be a reference of the session's own; names that git would refuse are left out. */
-export function parseTips(text: string): Tips {
+/** Keeps only what can be a reference of the session's own, and counts what had to be left out. */
+export function parseTips(text: string): { tips: Tips; leftOut: number } {
   const tips = new Map<string, string>()
+  let leftOut = 0
   for (const line of text.split('\n')) {
     const [, oid, ref] = /^([0-9a-f]{40}|[0-9a-f]{64}) refs\/(.+)$/.exec(line) ?? []
-    if (oid !== undefined && ref !== undefined && isSafe(ref)) tips.set(ref, oid)
+    if (oid !== undefined && ref !== undefined && isSafe(ref) && tips.size <= 2 * TIPS_MAX) tips.set(ref, oid)
+    else if (line !== '') leftOut++
   }
-  return tips
+  return { tips, leftOut }
 }
 
 function isSafe(ref: string): boolean {

@@ -2,6 +2,7 @@ import { chown, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
+import { inTurn } from './host-git.ts'
 import { isMounted } from './mounts.ts'
 import type { SessionPaths } from './paths.ts'
 import type { GitIdentity } from './runtime.ts'
@@ -71,6 +72,11 @@ function quoted(value: string): string {
  * @throws AioError ISOLATION_UNAVAILABLE when overlays cannot be mounted here.
  */
 export async function mountWorkspace(paths: SessionPaths, commit: string): Promise<void> {
+  // One after the other: two overlays over the same layer would ruin it.
+  await inTurn(paths.worktree, async () => await mountOnce(paths, commit))
+}
+
+async function mountOnce(paths: SessionPaths, commit: string): Promise<void> {
   if (isMounted(paths.worktree)) return
   // Relative, because a colon or comma in the path of PROJECTS_DIR would be taken for a separator.
   const layers = `lowerdir=../../.bases/${commit},upperdir=upper,workdir=work`

@@ -1,4 +1,4 @@
-import { mkdir, rm, rmdir } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
 import type { ProjectRecord } from '../project/projects.ts'
@@ -56,7 +56,7 @@ async function resolve(repo: string, names: readonly string[]): Promise<(string 
   return stdout.split('\n').map((line) => /^([0-9a-f]{40,64}) commit /.exec(line)?.[1])
 }
 
-/** Registers a worktree without any content, locked, on the session's branch. */
+/** Registers an empty directory as a worktree, locked, on the session's branch. */
 export async function addWorktree(
   repo: string,
   directory: string,
@@ -66,7 +66,6 @@ export async function addWorktree(
   const what = start.isOwnBranch ? ['-b', branch, '--', directory, start.commit] : ['--', directory, branch]
   const reason = 'a session of AI Orchestration works here; remove it with: aio sessions terminate'
   await inTurn(repo, async () => {
-    await mkdir(directory, { mode: 0o700 })
     await hostGit(repo, ['worktree', 'add', '--quiet', '--no-checkout', '--lock', '--reason', reason, ...what])
   })
 }

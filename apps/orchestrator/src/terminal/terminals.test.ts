@@ -67,9 +67,11 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
+/** Starts a script; it has come to its end or to `ready` when this resolves. */
 async function startSession(id: string, script: string): Promise<void> {
   const { tmuxName, logFile } = sessions.terminalOf(id)
   await tmux.newSession({ name: tmuxName, argv: ['sh', '-c', script], cols: 80, rows: 24, logFile })
+  if (script.includes('ready')) await vi.waitFor(async () => expect(await readFile(logFile, 'utf8')).toContain('ready'))
   sessions.set(id, 'running')
 }
 
@@ -107,17 +109,17 @@ describe('Terminals', () => {
   })
 
   it('goes on after an offset without a hole and without repeating', async () => {
-    await startSession('p_resume', 'stty -echo; read x; echo 0123456789; read x')
+    await startSession('p_resume', 'stty -echo; printf ready; read x; echo 0123456789; read x')
     await terminals.input('p_resume', '\r')
-    await vi.waitFor(async () => expect(await endOf('p_resume')).toBe(12))
-    const viewer = watch('p_resume', { after: 4 })
+    await vi.waitFor(async () => expect(await endOf('p_resume')).toBe(17))
+    const viewer = watch('p_resume', { after: 9 })
     await vi.waitFor(() => expect(viewer.data()).toBe('456789\r\n'))
     expect(viewer.types()).toEqual(['resized', 'data'])
     viewer.viewer.close()
   })
 
   it('serves several viewers alike, tells all of a new size, and keeps the input in order', async () => {
-    await startSession('p_many', 'stty raw -echo; exec cat')
+    await startSession('p_many', 'stty raw -echo; printf ready; exec cat')
     const viewers = [watch('p_many'), watch('p_many'), watch('p_many', { size: { cols: 100, rows: 30 } })]
     for (const { items } of viewers) await vi.waitFor(() => expect(items.length).toBeGreaterThan(0))
     await vi.waitFor(() => expect(viewers[2]?.items[0]).toMatchObject({ cols: 100, rows: 30 }))
@@ -168,12 +170,14 @@ describe('Terminals', () => {
 
 describe('a viewer that does not keep up', () => {
   it('gets no more than its window, and then everything once it reads again', async () => {
-    await startSession('p_slow', 'stty -echo; read x; seq 1 400000; read x')
+    await startSession('p_slow', 'stty -echo; printf ready; read x; seq 1 400000; read x')
     const viewer = watch('p_slow', { isGreedy: false })
     await vi.waitFor(() => expect(viewer.types()).toEqual(['replay']))
     await terminals.input('p_slow', '\r')
     const expected = `${Array.from({ length: 400_000 }, (_, index) => index + 1).join('\r\n')}\r\n`
-    await vi.waitFor(async () => expect(await endOf('p_slow')).toBe(expected.length), { timeout: 5_000 })
+    await vi.waitFor(async () => expect(await endOf('p_slow')).toBe('ready'.length + expected.length), {
+      timeout: 5_000,
+    })
     expect(Buffer.byteLength(viewer.text())).toBeLessThanOrEqual(LIMITS.streamWindowBytes)
     viewer.viewer.credit(10_000_000)
     await vi.waitFor(() => expect(viewer.data().length).toBe(expected.length), { timeout: 5_000 })

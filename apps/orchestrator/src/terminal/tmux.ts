@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { lstat, mkdir, open, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { AioError, type TerminalSize } from '@ai-orchestration/protocol'
 import type { Logger } from '../log.ts'
@@ -12,6 +13,10 @@ const CONFIG = fileURLToPath(new URL('../../config/tmux.conf', import.meta.url))
 const NAME = /^[a-z0-9][a-z0-9_-]{0,99}$/
 /** Paths that stand in a shell string; `#` and `%` would be expanded by tmux first. */
 const INERT_PATH = /^\/[A-Za-z0-9/._-]+$/
+const SERVER_GONE = /no server running|error connecting|server exited|lost server/
+/** A server that ends takes a few milliseconds for it. */
+const START_ATTEMPTS = 5
+const START_RETRY_MS = 50
 /** Bytes of input per `send-keys`: three characters each on the line. */
 const INPUT_CHUNK_BYTES = 1_024
 /** Until the control client is started again after tmux has died, in milliseconds. */
@@ -85,19 +90,26 @@ export class Tmux {
     // tmux gives a lone argument to a shell and executes several directly.
     const direct = argv.length === 1 ? ['/usr/bin/env', '--', first] : argv
     const target = `=${name}:`
-    try {
-      await this.#tmux([
-        ...['new-session', '-d', '-s', name, '-x', String(cols), '-y', String(rows), '-c', '/'],
-        ...Object.entries(env).flatMap(([key, value]) => ['-e', literal(`${key}=${value}`)]),
-        ...['--', ...direct.map(literal)],
-        // In the same call, before tmux reads the terminal for the first time: no byte is missed.
-        ...[';', 'pipe-pane', '-O', '-t', target, `exec cat >>${link}`],
-        ...[';', 'set-option', '-w', '-t', target, 'window-size', 'manual'],
-      ])
-    } catch (error) {
-      if (error instanceof AioError && error.message.includes('duplicate session'))
-        throw new AioError('CONFLICT', `A terminal named ${name} is already there.`, { cause: error })
-      throw error
+    const command = [
+      ...['new-session', '-d', '-s', name, '-x', String(cols), '-y', String(rows), '-c', '/'],
+      ...Object.entries(env).flatMap(([key, value]) => ['-e', literal(`${key}=${value}`)]),
+      ...['--', ...direct.map(literal)],
+      // In the same call, before tmux reads the terminal for the first time: no byte is missed.
+      ...[';', 'pipe-pane', '-O', '-t', target, `exec cat >>${link}`],
+      ...[';', 'set-option', '-w', '-t', target, 'window-size', 'manual'],
+    ]
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#tmux(command)
+        return
+      } catch (error) {
+        if (!(error instanceof AioError)) throw error
+        if (error.message.includes('duplicate session'))
+          throw new AioError('CONFLICT', `A terminal named ${name} is already there.`, { cause: error })
+        // The server was just ending; nothing was started in it.
+        if (!SERVER_GONE.test(error.message) || attempt === START_ATTEMPTS) throw error
+        await sleep(START_RETRY_MS)
+      }
     }
   }
 
@@ -247,8 +259,8 @@ export class Tmux {
     try {
       return await this.#tmux(args)
     } catch (error) {
-      const gone = /no server running|error connecting|can't find|server exited|lost server/
-      if (error instanceof AioError && gone.test(error.message)) return undefined
+      if (error instanceof AioError && (SERVER_GONE.test(error.message) || error.message.includes("can't find")))
+        return undefined
       throw error
     }
   }

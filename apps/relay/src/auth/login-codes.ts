@@ -55,6 +55,9 @@ export function createCode(codes: LoginCodes, principal: Principal, wanted: Clie
   const own = clientRole(principal.roles)
   const role = wanted ?? own
   if (own === undefined || role === undefined || ORDER.indexOf(role) > ORDER.indexOf(own))
-    throw new AioError('FORBIDDEN', `A login code cannot have a stronger role than your own, which is ${own ?? 'none'}.`)
+    throw new AioError(
+      'FORBIDDEN',
+      `A login code cannot have a stronger role than your own, which is ${own ?? 'none'}.`,
+    )
   return codes.create(role, principal.tokenId)
 }

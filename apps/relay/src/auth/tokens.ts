@@ -8,6 +8,7 @@ import { TokenFile, type TokenRecord } from './token-file.ts'
 export const BOOTSTRAP_ID = 'auth-token'
 
 const TOKENS_MAX = 10_000 // some megabytes of JSON; a person has a handful
+const LOGOUT_GRACE_MS = 100
 const KEEP_DEAD_MS = 30 * 24 * 3_600_000 // revoked and expired tokens stay listed for a month
 
 /** A wrong guess and a dead token look alike from outside, save for the one who held the right secret. */
@@ -86,29 +87,37 @@ export class Tokens {
   }
 
   /** Ends a token for good; its connections close within a second. @throws AioError NOT_FOUND */
-  async revoke(tokenId: string): Promise<TokenInfo> {
+  revoke(tokenId: string): Promise<TokenInfo> {
+    return this.#revoke(tokenId, () => this.#tellDead(tokenId))
+  }
+
+  /** Revokes the caller's own token; its connections close a moment later, so that the answer still gets there. @throws AioError FORBIDDEN for AUTH_TOKEN. */
+  async logout(tokenId: string): Promise<void> {
+    await this.#revoke(tokenId, () => undefined)
+    setTimeout(() => this.#tellDead(tokenId), LOGOUT_GRACE_MS)
+  }
+
+  async #revoke(tokenId: string, tell: () => void): Promise<TokenInfo> {
     if (tokenId === BOOTSTRAP_ID)
       throw new AioError('FORBIDDEN', 'AUTH_TOKEN cannot be revoked. Start the relay with another one instead.')
     const record = this.#byId.get(tokenId)
-    if (record === undefined)
-      throw new AioError('NOT_FOUND', 'There is no token with this id. See: aio tokens list')
+    if (record === undefined) throw new AioError('NOT_FOUND', 'There is no token with this id. See: aio tokens list')
     if (record.revokedAt === undefined) {
       record.revokedAt = new Date(this.#now()).toISOString()
-      for (const listener of this.#onDead) listener(tokenId)
+      tell()
       await this.#save()
     }
     return infoOf(record)
-  }
-
-  /** Revokes the caller's own token. @throws AioError FORBIDDEN for AUTH_TOKEN. */
-  async logout(tokenId: string): Promise<void> {
-    await this.revoke(tokenId)
   }
 
   /** Calls back at once when a token is revoked. Expiry is found by {@link recheck}. */
   onRevoked(listener: (tokenId: string) => void): () => void {
     this.#onDead.add(listener)
     return () => this.#onDead.delete(listener)
+  }
+
+  #tellDead(tokenId: string): void {
+    for (const listener of this.#onDead) listener(tokenId)
   }
 
   #refuseDead(record: TokenRecord): void {

@@ -3,6 +3,7 @@ import {
   BUILT_IN_COMMANDS,
   type BuiltInCommand,
   describeIssues,
+  isSlug,
   parseCloneUrl,
   parseSessionId,
   sessionIdOf,
@@ -52,7 +53,7 @@ export function aboutOf(command: string, input: unknown): About {
     return { projectId, sessionId: sessionIdOf(projectId, name) }
   const session = sessionId === undefined ? undefined : parseSessionId(sessionId)
   if (sessionId !== undefined && session !== undefined) return { projectId: session.projectId, sessionId }
-  return projectId === undefined ? {} : { projectId }
+  return projectId === undefined || !isSlug(projectId) ? {} : { projectId }
 }
 
 /** Refuses a clone from the machine's own disk for anyone but admins. @throws AioError FORBIDDEN */

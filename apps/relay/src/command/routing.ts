@@ -27,10 +27,7 @@ export function route(
   return target
 }
 
-function targetOf(
-  fleet: Fleet,
-  { command, about, orchestratorId, mayWait }: Parameters<typeof route>[1],
-): string {
+function targetOf(fleet: Fleet, { command, about, orchestratorId, mayWait }: Parameters<typeof route>[1]): string {
   if (command === 'create_project') {
     const owner = about.projectId === undefined ? undefined : fleet.ownerOf(about.projectId)
     // Its owner knows better than we do whether this is a repeat of the command that made it.

@@ -38,7 +38,7 @@ export class Watch {
    */
   open(filter: Filter, after: string | undefined, call: WatchCall): AsyncGenerator<Item, void> {
     const { epoch, head } = this.#journal
-    if (after === undefined) return this.#items(filter, head, undefined, call)
+    if (after === undefined) return this.#items(filter, head, filter.snapshot === true ? 'snapshot' : undefined, call)
     const from = parsePosition(after)
     return from.epoch === epoch
       ? this.#items(filter, from.seq, undefined, call)
@@ -48,7 +48,7 @@ export class Watch {
   async *#items(
     filter: Filter,
     start: number,
-    startsWith: { reason: 'epoch'; from: string } | undefined,
+    startsWith: { reason: 'epoch'; from: string } | 'snapshot' | undefined,
     call: WatchCall,
   ): AsyncGenerator<Item, void> {
     const signal = call.signal ?? NEVER
@@ -56,7 +56,8 @@ export class Watch {
     let isFirst = true
     if (startsWith !== undefined) {
       cursor = this.#journal.head
-      yield* this.#gap(filter, startsWith)
+      if (startsWith === 'snapshot') yield this.#snapshot(filter)
+      else yield* this.#gap(filter, startsWith)
     }
     while (!signal.aborted) {
       await call.peer?.drained()
@@ -86,9 +87,15 @@ export class Watch {
   *#gap(filter: Filter, why: { reason: 'retention' | 'epoch' | 'overflow'; from: string }): Generator<Item, void> {
     const position = positionOf(this.#journal, this.#journal.head)
     const at = new Date(this.#now()).toISOString()
-    const state = narrow(filter, this.#fleet.state())
+    const snapshot = this.#snapshot(filter)
     yield { id: why.from, event: { type: 'gap', position, at, ...why, to: position } }
-    yield { id: position, event: { type: 'snapshot', position, at, ...state } }
+    yield snapshot
+  }
+
+  #snapshot(filter: Filter): Item {
+    const position = positionOf(this.#journal, this.#journal.head)
+    const state = narrow(filter, this.#fleet.state())
+    return { id: position, event: { type: 'snapshot', position, at: new Date(this.#now()).toISOString(), ...state } }
   }
 }
 

@@ -1,5 +1,12 @@
 import type { IncomingMessage } from 'node:http'
-import { AioError, CLOSE_CODES, ERROR_STATUS, type Principal, toAioError, type WireError } from '@ai-orchestration/protocol'
+import {
+  AioError,
+  CLOSE_CODES,
+  ERROR_STATUS,
+  type Principal,
+  toAioError,
+  type WireError,
+} from '@ai-orchestration/protocol'
 import { getWSConnectionHandler } from '@trpc/server/adapters/ws'
 import { ulid } from 'ulid'
 import type { WebSocket, WebSocketServer } from 'ws'
@@ -195,37 +202,52 @@ export class Connection implements Peer {
   #receive(data: Buffer, isBinary: boolean): void {
     this.#isAlive = true
     if (this.#ws.readyState !== OPEN) return
-    if (isBinary) return this.close(CLOSE_CODES.badFrame, 'INVALID_INPUT: binary frames are not used here')
-    if (this.#identity.type === 'none' && data.length > this.#limits.unauthenticatedFrameMaxBytes)
-      return this.close(CLOSE_CODES.badFrame, 'LIMIT: present a token before sending this much')
-    const frame = readFrame(data.toString('utf8'), this.#limits.callsPerFrameMax)
+    if (isBinary) {
+      this.close(CLOSE_CODES.badFrame, 'INVALID_INPUT: binary frames are not used here')
+      return
+    }
+    if (this.#identity.type === 'none' && data.length > this.#limits.unauthenticatedFrameMaxBytes) {
+      this.close(CLOSE_CODES.badFrame, 'LIMIT: present a token before sending this much')
+      return
+    }
+    const frame = readFrame(data.toString('utf8'), this.#limits.callsPerFrameHardMax)
     const isFirst = this.#isFirstFrame
     switch (frame.type) {
       case 'ping':
-        return this.#send('PONG')
+        this.#send('PONG')
+        return
       case 'pong':
         return
       case 'bad':
-        return this.close(CLOSE_CODES.badFrame, frame.reason)
+        this.close(CLOSE_CODES.badFrame, frame.reason)
+        return
       case 'params':
         this.#isFirstFrame = false
-        if (!isFirst) return this.close(CLOSE_CODES.badFrame, 'INVALID_INPUT: connectionParams come first')
+        if (!isFirst) {
+          this.close(CLOSE_CODES.badFrame, 'INVALID_INPUT: connectionParams come first')
+          return
+        }
         if (frame.token !== undefined && this.#identity.type === 'none') this.#present(frame.token)
         return
       case 'calls':
         this.#isFirstFrame = false
-        return this.#pass(frame.calls)
+        this.#pass(frame.calls)
+        return
       default:
-        return frame satisfies never
+        frame satisfies never
     }
   }
 
   #pass(calls: CallFrame[]): void {
     const taken: unknown[] = []
-    for (const call of calls) {
+    const served = calls.slice(0, this.#limits.callsPerFrameMax)
+    for (const { id } of calls.slice(served.length)) this.#sendError(id, tooManyInFrame(this.#limits))
+    for (const call of served) {
       const outcome = this.#calls.begin(call)
-      if (outcome === 'duplicate')
-        return this.close(CLOSE_CODES.badFrame, 'INVALID_INPUT: the id of a call is in use on this connection')
+      if (outcome === 'duplicate') {
+        this.close(CLOSE_CODES.badFrame, 'INVALID_INPUT: the id of a call is in use on this connection')
+        return
+      }
       if (outcome === 'taken') taken.push(call.raw)
       else this.#sendError(call.id, tooMany(call, this.#limits))
     }
@@ -250,6 +272,13 @@ export class Connection implements Peer {
     this.#drain.end()
     this.#adapter.emit('close')
     this.#gone.abort()
+  }
+}
+
+function tooManyInFrame({ callsPerFrameMax }: EdgeLimits): WireError {
+  return {
+    code: 'LIMIT',
+    message: `One frame holds at most ${callsPerFrameMax} calls. Send the others a moment later.`,
   }
 }
 

@@ -47,7 +47,8 @@ export class Gate {
     if (origin === undefined || this.#isOwnOrigin(origin, request) || this.#allowedOrigins.has(origin)) return undefined
     return {
       status: 403,
-      message: 'This web origin is not allowed. If it should be, add it to ALLOWED_ORIGINS, exactly as the browser sends it.',
+      message:
+        'This web origin is not allowed. If it should be, add it to ALLOWED_ORIGINS, exactly as the browser sends it.',
     }
   }
 

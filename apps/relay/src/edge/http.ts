@@ -99,6 +99,9 @@ function health(response: ServerResponse, { services, sockets }: { services: Ser
 }
 
 function answer(response: ServerResponse, status: number, message: string): void {
-  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', Connection: status < 400 ? 'keep-alive' : 'close' })
+  response.writeHead(status, {
+    'Content-Type': 'text/plain; charset=utf-8',
+    Connection: status < 400 ? 'keep-alive' : 'close',
+  })
   response.end(`${message}\n`)
 }

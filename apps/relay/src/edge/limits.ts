@@ -3,6 +3,11 @@ import { LIMITS } from '@ai-orchestration/protocol'
 /** Every limit of the relay's edge, with its unit in its name. Those of `LIMITS` are promises; the rest is ours. Tests give smaller ones. */
 export const EDGE_LIMITS = {
   ...LIMITS,
+  /**
+   * Calls in one frame above which the socket is closed. Between `callsPerFrameMax` and this, those over the limit are answered
+   * with LIMIT one by one: stock clients put all that they ask in one turn into one frame and would, if closed, send it again for ever.
+   */
+  callsPerFrameHardMax: 256,
   /** Largest frame before a token was presented, in bytes: a token and a little around it (S-3). */
   unauthenticatedFrameMaxBytes: 16 * 1024,
   /** WebSockets in all. */

@@ -52,11 +52,23 @@ export class Sockets {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy())
     const target = this.#gate.target(request)
-    if (!(target instanceof URL)) return refuseSocket(socket, target.status, target.message)
-    if (target.pathname !== '/ws') return refuseSocket(socket, 404, 'WebSockets are served at /ws.')
+    if (!(target instanceof URL)) {
+      refuseSocket(socket, target.status, target.message)
+      return
+    }
+    if (target.pathname !== '/ws') {
+      refuseSocket(socket, 404, 'WebSockets are served at /ws.')
+      return
+    }
     const origin = this.#gate.refusedOrigin(request)
-    if (origin !== undefined) return refuseSocket(socket, origin.status, origin.message)
-    if (this.#isStopping || this.#open.size >= this.#limits.connectionsMax) return this.#shed(socket)
+    if (origin !== undefined) {
+      refuseSocket(socket, origin.status, origin.message)
+      return
+    }
+    if (this.#isStopping || this.#open.size >= this.#limits.connectionsMax) {
+      this.#shed(socket)
+      return
+    }
     this.#admit(request, socket, head)
   }
 
@@ -78,7 +90,10 @@ export class Sockets {
     const address = plainAddress(request.socket.remoteAddress ?? 'unknown')
     const isOrchestrator = roles.includes('orchestrator') && request.headers['x-aio-role'] === 'orchestrator'
     const place = roles.length > 0 ? undefined : this.#admission.enter(address)
-    if (roles.length === 0 && place === undefined) return this.#shed(socket)
+    if (roles.length === 0 && place === undefined) {
+      this.#shed(socket)
+      return
+    }
     socket.once('close', () => place?.leave()) // also when the handshake itself fails
     const wss = isOrchestrator ? this.#forOrchestrators : this.#forClients
     wss.handleUpgrade(request, socket, head, (ws) => {

@@ -173,13 +173,17 @@ export class Fleet {
     const host = this.#require(orchestratorId)
     switch (event.type) {
       case 'session_updated':
-        return this.#putSession(host, event.session)
+        this.#putSession(host, event.session)
+        return
       case 'session_removed':
-        return this.#removeSession(host, event.sessionId)
+        this.#removeSession(host, event.sessionId)
+        return
       case 'project_updated':
-        return this.#putProject(host, event.project)
+        this.#putProject(host, event.project)
+        return
       case 'project_removed':
-        return this.#removeProject(host, event.projectId)
+        this.#removeProject(host, event.projectId)
+        return
       case 'orchestrator_updated': {
         const { state, connectedAt } = host.orchestrator
         host.orchestrator = {
@@ -193,7 +197,7 @@ export class Fleet {
         return
       }
       default:
-        return event satisfies never
+        event satisfies never
     }
   }
 

@@ -11,7 +11,7 @@ import {
   VERSION,
 } from '@ai-orchestration/protocol'
 import type { Logger } from 'pino'
-import type { Commands } from '../command/commands.ts'
+import type { Lifecycle } from '../command/lifecycle.ts'
 import type { Peer } from '../context.ts'
 import type { Fleet } from './fleet.ts'
 import type { Link, LinkBook } from './link-book.ts'
@@ -20,15 +20,15 @@ import type { Link, LinkBook } from './link-book.ts'
 export class Links {
   readonly #book: LinkBook
   readonly #fleet: Fleet
-  readonly #commands: Commands
+  readonly #lifecycle: Lifecycle
   readonly #log: Logger
   /** Number that each orchestrator's events have been taken up to, and in which epoch that was. */
   readonly #taken = new Map<string, { epoch: number; seq: number }>()
 
-  constructor(options: { book: LinkBook; fleet: Fleet; commands: Commands; log: Logger }) {
+  constructor(options: { book: LinkBook; fleet: Fleet; lifecycle: Lifecycle; log: Logger }) {
     this.#book = options.book
     this.#fleet = options.fleet
-    this.#commands = options.commands
+    this.#lifecycle = options.lifecycle
     this.#log = options.log
   }
 
@@ -48,7 +48,7 @@ export class Links {
     this.#supersede(id, principal, peer)
     const link = this.#book.open({ orchestratorId: id, tokenId: principal.tokenId, peer })
     this.#fleet.joined(registration)
-    this.#commands.returned(id, registration.known)
+    this.#lifecycle.returned(id, registration.known)
     peer.signal.addEventListener('abort', () => this.#left(link), { once: true })
     this.#log.info({ orchestratorId: id, name, epoch: link.epoch, tokenId: principal.tokenId }, 'orchestrator joined')
     return { epoch: link.epoch, relayVersion: VERSION }
@@ -58,7 +58,7 @@ export class Links {
   dispatches(principal: Principal, epoch: number, signal: AbortSignal | undefined): AsyncGenerator<Dispatch, void> {
     const link = this.#book.require(principal, epoch)
     link.dispatches.clear()
-    this.#commands.resend(link.orchestratorId)
+    this.#lifecycle.resend(link.orchestratorId)
     return link.dispatches.take(signal ?? link.peer.signal)
   }
 
@@ -83,9 +83,11 @@ export class Links {
       case 'command_progress':
       case 'command_result':
       case 'command_error':
-        return this.#commands.take(orchestratorId, event)
+        this.#lifecycle.take(orchestratorId, event)
+        return
       default:
-        return this.#fleet.apply(orchestratorId, event)
+        this.#fleet.apply(orchestratorId, event)
+        return
     }
   }
 
@@ -111,7 +113,7 @@ export class Links {
   #end(link: Link, reason: 'disconnected' | 'superseded'): void {
     this.#book.close(link)
     this.#fleet.left(link.orchestratorId, reason)
-    this.#commands.wentAway(link.orchestratorId)
+    this.#lifecycle.wentAway(link.orchestratorId)
     this.#log.info({ orchestratorId: link.orchestratorId, epoch: link.epoch, reason }, 'orchestrator left')
   }
 }

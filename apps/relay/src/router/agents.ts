@@ -16,7 +16,13 @@ export const agentsRouter = router({
         commandId: commandIdSchema.optional(),
       }),
     )
-    .mutation(({ ctx, input: { commandId, orchestratorId, ...input } }): Promise<AgentInfo> =>
-      ctx.services.commands.call(ctx.principal, 'install_agent', { input, commandId, orchestratorId }, BUILT_IN_COMMANDS.install_agent.output),
+    .mutation(
+      ({ ctx, input: { commandId, orchestratorId, ...input } }): Promise<AgentInfo> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'install_agent',
+          { input, commandId, orchestratorId },
+          BUILT_IN_COMMANDS.install_agent.output,
+        ),
     ),
 })

@@ -3,8 +3,8 @@ import {
   publicationSchema,
   type Registered,
   registrationSchema,
-  streamFrameSchema,
   type StreamOrder,
+  streamFrameSchema,
 } from '@ai-orchestration/protocol'
 import { type TrackedEnvelope, tracked } from '@trpc/server'
 import { z } from 'zod'
@@ -36,8 +36,9 @@ export const orchestratorRouter = router({
     }),
   streams: procedure('orchestrator')
     .input(z.strictObject({ epoch, lastEventId: z.string().max(100).optional() }))
-    .subscription(({ ctx, input, signal }): AsyncGenerator<StreamOrder, void> =>
-      ctx.services.streams.orders(ctx.principal, input.epoch, { peer: ctx.peer, signal }),
+    .subscription(
+      ({ ctx, input, signal }): AsyncGenerator<StreamOrder, void> =>
+        ctx.services.streams.orders(ctx.principal, input.epoch, { peer: ctx.peer, signal }),
     ),
   send: procedure('orchestrator', { isFrequent: true })
     .input(z.strictObject({ epoch, frames: z.array(streamFrameSchema).min(1).max(FRAMES_MAX) }))

@@ -1,7 +1,7 @@
 import {
   BUILT_IN_COMMANDS,
-  commandIdSchema,
   type CommandOutput,
+  commandIdSchema,
   orchestratorIdSchema,
   type Project,
   projectIdSchema,
@@ -24,12 +24,24 @@ export const projectsRouter = router({
         commandId: commandIdSchema.optional(),
       }),
     )
-    .mutation(({ ctx, input: { commandId, orchestratorId, ...input } }): Promise<Project> =>
-      ctx.services.commands.call(ctx.principal, 'create_project', { input, commandId, orchestratorId }, BUILT_IN_COMMANDS.create_project.output),
+    .mutation(
+      ({ ctx, input: { commandId, orchestratorId, ...input } }): Promise<Project> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'create_project',
+          { input, commandId, orchestratorId },
+          BUILT_IN_COMMANDS.create_project.output,
+        ),
     ),
   delete: procedure('operator')
     .input(BUILT_IN_COMMANDS.delete_project.input.extend({ commandId: commandIdSchema.optional() }))
-    .mutation(({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'delete_project'>> =>
-      ctx.services.commands.call(ctx.principal, 'delete_project', { input, commandId }, BUILT_IN_COMMANDS.delete_project.output),
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'delete_project'>> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'delete_project',
+          { input, commandId },
+          BUILT_IN_COMMANDS.delete_project.output,
+        ),
     ),
 })

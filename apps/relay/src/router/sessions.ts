@@ -1,7 +1,7 @@
 import {
   BUILT_IN_COMMANDS,
-  commandIdSchema,
   type CommandOutput,
+  commandIdSchema,
   type ExecItem,
   execRequestSchema,
   LIMITS,
@@ -23,18 +23,31 @@ export const sessionsRouter = router({
     .query(({ ctx, input }): Session => ctx.services.fleet.requireSession(input.sessionId)),
   create: procedure('operator')
     .input(BUILT_IN_COMMANDS.create_session.input.extend({ commandId: commandIdSchema.optional() }))
-    .mutation(({ ctx, input: { commandId, ...input } }): Promise<Session> =>
-      ctx.services.commands.call(ctx.principal, 'create_session', { input, commandId }, BUILT_IN_COMMANDS.create_session.output),
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'create_session',
+          { input, commandId },
+          BUILT_IN_COMMANDS.create_session.output,
+        ),
     ),
   terminate: procedure('operator')
     .input(BUILT_IN_COMMANDS.terminate_session.input.extend({ commandId: commandIdSchema.optional() }))
-    .mutation(({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'terminate_session'>> =>
-      ctx.services.commands.call(ctx.principal, 'terminate_session', { input, commandId }, BUILT_IN_COMMANDS.terminate_session.output),
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'terminate_session'>> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'terminate_session',
+          { input, commandId },
+          BUILT_IN_COMMANDS.terminate_session.output,
+        ),
     ),
   exec: procedure('operator')
     .input(execRequestSchema)
-    .subscription(({ ctx, input, signal }): AsyncGenerator<ExecItem, void> =>
-      ctx.services.streams.exec(ctx.principal, input, { peer: ctx.peer, signal }),
+    .subscription(
+      ({ ctx, input, signal }): AsyncGenerator<ExecItem, void> =>
+        ctx.services.streams.exec(ctx.principal, input, { peer: ctx.peer, signal }),
     ),
   execInput: procedure('operator', { isFrequent: true })
     .input(

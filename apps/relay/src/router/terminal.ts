@@ -27,11 +27,7 @@ export const terminalRouter = router({
     .subscription(({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<TerminalItem>, void> => {
       const { sessionId, size, lastEventId } = input
       const after = lastEventId === undefined ? input.after : Number(lastEventId)
-      const items = ctx.services.streams.terminal(
-        ctx.principal,
-        { sessionId, size, after },
-        { peer: ctx.peer, signal },
-      )
+      const items = ctx.services.streams.terminal(ctx.principal, { sessionId, size, after }, { peer: ctx.peer, signal })
       return (async function* () {
         for await (const item of items) yield tracked(String(item.offset), item)
       })()

@@ -1,4 +1,4 @@
-import { AioError, type ErrorCode, ERROR_STATUS, type Principal, type Role } from '@ai-orchestration/protocol'
+import { AioError, ERROR_STATUS, type ErrorCode, type Principal, type Role } from '@ai-orchestration/protocol'
 import { initTRPC } from '@trpc/server'
 import type { Context } from '../context.ts'
 import { explain } from './errors.ts'
@@ -43,7 +43,7 @@ export const router = t.router
 
 function calling(access: Access, isFrequent: boolean) {
   return t.procedure.meta({ access, isFrequent }).use(async ({ ctx, type, path, next }) => {
-    const principal = admit(ctx, access)
+    const principal = admitOrLog(ctx, access, path)
     if (type === 'subscription' && ctx.peer === undefined)
       throw new AioError('INVALID_INPUT', 'Subscriptions are served over the WebSocket at /ws, not over HTTP.')
     if (type !== 'mutation' || isFrequent) return next({ ctx: { ...ctx, principal } })
@@ -68,6 +68,17 @@ export function procedure(access: Access, options: { isFrequent?: boolean } = {}
 
 const NOBODY: Principal = { tokenId: 'none', name: 'nobody', roles: [] }
 const RANK: Record<Exclude<Role, 'orchestrator'>, number> = { viewer: 1, operator: 2, admin: 3 }
+
+// Who tries what they may not is worth a line, and one who guesses may not fill the log with anything of their choosing.
+function admitOrLog(ctx: Context, access: Access, path: string): Principal {
+  try {
+    return admit(ctx, access)
+  } catch (error) {
+    const outcome = error instanceof AioError ? error.code : 'INTERNAL'
+    ctx.services.log.warn({ requestId: ctx.requestId(), call: path, address: ctx.address, outcome }, 'call refused')
+    throw error
+  }
+}
 
 function admit(ctx: Context, access: Access): Principal {
   if (access === 'public') return NOBODY

@@ -40,7 +40,9 @@ export class Flow<Item extends TerminalItem | ExecItem> {
     if (this.#queuedBytes > QUEUE_MAX_BYTES || this.#queue.length > QUEUE_MAX_ITEMS) {
       this.#queue = []
       this.#queuedBytes = 0
-      this.end(new AioError('LIMIT', 'The orchestrator sent more than it was given credit for. Update it, then try again.'))
+      this.end(
+        new AioError('LIMIT', 'The orchestrator sent more than it was given credit for. Update it, then try again.'),
+      )
     }
     this.#wake?.()
   }

@@ -111,13 +111,12 @@ export class Streams {
   }
 
   /** What an orchestrator is to do with its streams. @throws AioError */
-  orders(
-    principal: Principal,
-    epoch: number,
-    call: StreamCall,
-  ): AsyncGenerator<StreamOrder, void> {
+  orders(principal: Principal, epoch: number, call: StreamCall): AsyncGenerator<StreamOrder, void> {
     const link = this.#book.require(principal, epoch)
-    return this.#boardFor(link).orders(call.signal ?? link.ended.signal, () => call.peer?.drained() ?? Promise.resolve())
+    return this.#boardFor(link).orders(
+      call.signal ?? link.ended.signal,
+      () => call.peer?.drained() ?? Promise.resolve(),
+    )
   }
 
   /** Takes frames of an orchestrator. @throws AioError */
@@ -145,8 +144,7 @@ export class Streams {
     const { orchestratorId } = this.#fleet.requireSession(sessionId)
     this.#fleet.requireOnline(orchestratorId)
     const link = this.#book.byOrchestrator(orchestratorId)
-    if (link === undefined)
-      throw new AioError('UNAVAILABLE', 'The orchestrator is connecting. Try again in a moment.')
+    if (link === undefined) throw new AioError('UNAVAILABLE', 'The orchestrator is connecting. Try again in a moment.')
     return this.#boardFor(link)
   }
 

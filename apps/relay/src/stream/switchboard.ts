@@ -1,4 +1,10 @@
-import { AioError, type ExecItem, type StreamFrame, type StreamOrder, type TerminalItem } from '@ai-orchestration/protocol'
+import {
+  AioError,
+  type ExecItem,
+  type StreamFrame,
+  type StreamOrder,
+  type TerminalItem,
+} from '@ai-orchestration/protocol'
 import type { Link } from '../fleet/link-book.ts'
 import { Mailbox } from '../fleet/mailbox.ts'
 import type { Flow } from './flow.ts'
@@ -38,7 +44,10 @@ export class Switchboard {
     if (this.#open.has(streamId))
       throw new AioError('CONFLICT', 'A stream of this id is open. Make a new id for each exec.')
     if (this.#open.size >= STREAMS_MAX)
-      throw new AioError('LIMIT', `This orchestrator has ${STREAMS_MAX} streams open. Close some terminals, then try again.`)
+      throw new AioError(
+        'LIMIT',
+        `This orchestrator has ${STREAMS_MAX} streams open. Close some terminals, then try again.`,
+      )
     this.order(order)
     this.#open.set(streamId, stream)
   }
@@ -51,7 +60,10 @@ export class Switchboard {
   /** Sends an order. @throws AioError LIMIT when the orchestrator does not read. */
   order(order: StreamOrder): void {
     // Credit and close are bounded by the number of streams, and holding them back would stop everything.
-    if (order.type === 'credit' || order.type === 'close') return this.#orders.push(order)
+    if (order.type === 'credit' || order.type === 'close') {
+      this.#orders.push(order)
+      return
+    }
     const bytes = 64 + ('data' in order ? order.data.length : 0)
     if (this.#orders.bytes + bytes > ORDERS_MAX_BYTES)
       throw new AioError('LIMIT', 'The orchestrator takes input more slowly than it comes. Wait a moment, then go on.')
@@ -94,13 +106,10 @@ export class Switchboard {
         if (frame.item.type === 'exit') this.#finish(frame.streamId, stream)
         return
       case 'closed':
-        return this.#finish(
-          frame.streamId,
-          stream,
-          frame.error === undefined ? undefined : AioError.fromWire(frame.error),
-        )
+        this.#finish(frame.streamId, stream, frame.error === undefined ? undefined : AioError.fromWire(frame.error))
+        return
       default:
-        return frame satisfies never
+        frame satisfies never
     }
   }
 

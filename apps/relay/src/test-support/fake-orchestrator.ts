@@ -15,13 +15,16 @@ import { ROOT_TOKEN, type TestClient, type TestRelay } from './test-relay.ts'
 const AT = '2026-01-01T00:00:00.000Z'
 const HEADERS = { 'x-aio-role': 'orchestrator' }
 
+/** Stands for whoever reports it: the relay puts the right one in. */
+const ANYONE = '00000000000000000000000000'
+
 /** A project as an orchestrator reports it. */
-export function aProject(id: string, orchestratorId: string): Project {
+export function aProject(id: string, orchestratorId: string = ANYONE): Project {
   return { id, name: id, orchestratorId, defaultBranch: 'main', createdAt: AT }
 }
 
 /** A session as an orchestrator reports it. */
-export function aSession(projectId: string, name: string, orchestratorId: string): Session {
+export function aSession(projectId: string, name: string, orchestratorId: string = ANYONE): Session {
   return {
     id: `${projectId}_${name}`,
     projectId,

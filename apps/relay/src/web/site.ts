@@ -56,17 +56,24 @@ export class Site {
       response.setHeader(name, value)
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD')
-      return this.#page(request, response, 405, NOT_FOUND)
+      this.#page(request, response, 405, NOT_FOUND)
+      return
     }
     const files = this.#files
-    if (files === undefined) return this.#page(request, response, 503, NOT_BUILT)
+    if (files === undefined) {
+      this.#page(request, response, 503, NOT_BUILT)
+      return
+    }
     files(request, response, () => this.#dynamic(files, request, response))
   }
 
   #dynamic(files: ReturnType<typeof sirv>, request: IncomingMessage, response: ServerResponse): void {
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/'
     const route = DYNAMIC.find((candidate) => candidate.path.test(path))
-    if (route === undefined) return this.#page(request, response, 404, this.#notFound)
+    if (route === undefined) {
+      this.#page(request, response, 404, this.#notFound)
+      return
+    }
     request.url = route.page
     files(request, response, () => this.#page(request, response, 404, this.#notFound))
   }

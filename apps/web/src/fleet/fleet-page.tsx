@@ -1,5 +1,5 @@
-import type { Session } from '@ai-orchestration/protocol'
-import { useState } from 'react'
+import type { Project, Session } from '@ai-orchestration/protocol'
+import { useEffect, useState } from 'react'
 import { OrchestratorChip } from '../orchestrators/orchestrator-chip.tsx'
 import { useOrchestrators, useProjects, useSessions } from '../relay/use-fleet.ts'
 import { Banner } from '../shell/banner.tsx'
@@ -7,6 +7,7 @@ import { Bar } from '../shell/bar.tsx'
 import { Kbd } from '../ui/kbd.tsx'
 import { Segments } from '../ui/segments.tsx'
 import { RowSkeleton } from '../ui/skeleton.tsx'
+import { StateGlyph } from '../ui/state-glyph.tsx'
 import { FirstRun } from './first-run.tsx'
 import { SessionGroup } from './session-group.tsx'
 
@@ -17,10 +18,12 @@ export function FleetPage() {
   const orchestrators = useOrchestrators()
   const projects = useProjects()
   const sessions = useSessions()
+  const hadProjects = useHadProjects(projects)
   const isEmpty = projects?.length === 0
+  const isWaiting = isEmpty && hadProjects && orchestrators?.some((each) => each.state === 'online') !== true
   return (
     <>
-      <Bar title={isEmpty ? 'Get started' : 'Fleet'}>
+      <Bar title={isEmpty && !isWaiting ? 'Get started' : 'Fleet'}>
         <span className="flex min-w-0 items-center gap-2 overflow-hidden max-md:hidden">
           {orchestrators?.map((orchestrator) => (
             <OrchestratorChip
@@ -34,7 +37,7 @@ export function FleetPage() {
         </span>
       </Bar>
       <Banner />
-      {isEmpty ? <FirstRun /> : <Sessions />}
+      {isWaiting ? <WaitingForMachines /> : isEmpty ? <FirstRun /> : <Sessions />}
     </>
   )
 }
@@ -99,6 +102,29 @@ function Sessions() {
       </div>
     </>
   )
+}
+
+/** A relay that was restarted knows no project until its machines are back, which is not an empty installation. */
+function WaitingForMachines() {
+  return (
+    <div role="status" className="grid flex-1 place-content-center justify-items-center gap-1 p-5 text-center">
+      <StateGlyph state="starting" />
+      <p className="mt-1 font-medium text-ink-2">Waiting for the machines to come back</p>
+      <p className="text-12 text-ink-3">
+        Sessions keep running on them. Each appears here when its machine has connected.
+      </p>
+    </div>
+  )
+}
+
+/** True once this page has shown a project. */
+function useHadProjects(projects: Project[] | undefined): boolean {
+  const [had, setHad] = useState(false)
+  const has = (projects?.length ?? 0) > 0
+  useEffect(() => {
+    if (has) setHad(true)
+  }, [has])
+  return had
 }
 
 function isRunning(session: Session): boolean {

@@ -32,13 +32,13 @@ export function SessionGroup(props: {
   ].filter((each) => each !== undefined)
   return (
     <section aria-label={project.name}>
-      <div className="flex h-8 items-center gap-2 border-y border-line-1 bg-surface-2 pr-3 pl-5 [--cut:var(--bg-2)] max-md:h-11 max-md:bg-surface-0 max-md:px-4">
+      <div className="flex h-8 items-center gap-2 border-y max-md:gap-0 max-md:[&>a]:mr-2 border-line-1 bg-surface-2 pr-3 pl-5 [--cut:var(--bg-2)] max-md:h-11 max-md:bg-surface-0 max-md:px-4">
         <button
           type="button"
           aria-expanded={isOpen}
           aria-label={isOpen ? `Fold ${project.name}` : `Unfold ${project.name}`}
           onClick={() => setOpen(!isOpen)}
-          className="grid size-4 cursor-default place-items-center rounded-1 text-ink-3 hover:text-ink-1 max-md:size-11 max-md:-ml-3.5"
+          className="grid size-4 cursor-default place-items-center rounded-1 text-ink-3 hover:text-ink-1 max-md:size-11 max-md:-ml-3.5 max-md:-mr-[2px]"
         >
           {isOpen ? <ChevronDown className="icon-14" /> : <ChevronRight className="icon-14" />}
         </button>

@@ -21,7 +21,7 @@ export function LoginPage() {
   const [isShown, setShown] = useState(false)
   const submit = (event: FormEvent) => {
     event.preventDefault()
-    if (token.trim() !== '') logIn({ token: token.trim() })
+    logIn({ token: token.trim() })
   }
   return (
     <div className="grid h-dvh grid-rows-[1fr_auto] overflow-y-auto bg-surface-0 [--cut:var(--bg-0)]">
@@ -51,6 +51,7 @@ export function LoginPage() {
                 <Input
                   id="token"
                   name="token"
+                  autoFocus
                   type={isShown ? 'text' : 'password'}
                   autoComplete="off"
                   isMono
@@ -70,14 +71,7 @@ export function LoginPage() {
                   }
                 />
               </Field>
-              <Button
-                type="submit"
-                kind="primary"
-                size="xl"
-                isSending={isSending}
-                disabled={token.trim() === ''}
-                className="mt-3 w-full"
-              >
+              <Button type="submit" kind="primary" size="xl" isSending={isSending} className="mt-3 w-full">
                 Log in
               </Button>
               <p className="mt-2.5 text-12 text-ink-3">
@@ -106,6 +100,8 @@ function useLogin() {
   const wasRead = useRef(false)
 
   const logIn = async (secret: { code: string } | { token: string }) => {
+    if ('token' in secret && secret.token === '')
+      return setError('Paste an access token, or use the link that the command below prints.')
     setSending(true)
     setError(undefined)
     try {

@@ -34,8 +34,18 @@ export function RelayFooter() {
     <footer className="flex h-12 items-center justify-center gap-2 text-12 text-ink-3">
       <Dot state={answer === 'asking' ? 'retrying' : answer === 'unreachable' ? 'off' : 'on'} />
       <span role="status">{words}</span>
-      {host !== '' && <span>· {host}</span>}
-      {typeof answer === 'object' && answer.version !== '' && <span>· {answer.version}</span>}
+      {host !== '' && (
+        <>
+          <span aria-hidden="true">·</span>
+          <span>{host}</span>
+        </>
+      )}
+      {typeof answer === 'object' && answer.version !== '' && (
+        <>
+          <span aria-hidden="true">·</span>
+          <span>{answer.version}</span>
+        </>
+      )}
     </footer>
   )
 }

@@ -58,7 +58,7 @@ export function DeleteProjectDialog({ projectId, onClose }: { projectId: string;
         >
           Delete project
         </Button>
-        <Button kind="primary" data-safe onClick={onClose}>
+        <Button kind="primary" data-safe className="focus:shadow-focus" onClick={onClose}>
           Keep project
         </Button>
       </DialogFooter>

@@ -108,7 +108,8 @@ async function follow(write: (event: AioEvent) => void, signal: AbortSignal): Pr
       }
     } catch (thrown) {
       if (signal.aborted || connection.get().kind === 'refused') return
-      console.warn('The event stream ended and is opened again.', thrown instanceof Error ? thrown.message : thrown)
+      if (connection.get().kind === 'connected')
+        console.warn('The event stream ended and is opened again.', thrown instanceof Error ? thrown.message : thrown)
     }
     await new Promise((resolve) => setTimeout(resolve, STREAM_RETRY_MS))
   }
@@ -201,6 +202,7 @@ function useReconnectNotice(): void {
 
 function noticeText(): string {
   if (hadGap) return 'Some events of the meantime are no longer kept. Everything shown was loaded anew.'
+  if (position === undefined) return 'Everything shown was loaded anew.'
   if (missed === 0) return 'Nothing happened meanwhile.'
   return `${missed} ${missed === 1 ? 'event' : 'events'} came in, none lost.`
 }

@@ -21,7 +21,8 @@ export function NewSessionDialog(props: {
   const dialogs = useDialogs()
   const projects = useProjects()?.filter((each) => each.isConflicted !== true)
   const [projectId, setProjectId] = useState(props.draft?.projectId ?? props.projectId)
-  const project = projects?.find((each) => each.id === projectId) ?? projects?.[0]
+  const likely = useLikelyProject(projects)
+  const project = projects?.find((each) => each.id === projectId) ?? likely
   if (projects !== undefined && project === undefined)
     return (
       <Dialog isOpen onClose={props.onClose} width="question" title="New session">
@@ -190,16 +191,27 @@ function NewSessionForm({
         </Button>
         <Button type="submit" kind="primary" size="lg" disabledReason={reason}>
           Create session
-          <Kbd isOnAccent>↵</Kbd>
+          {reason === undefined && <Kbd isOnAccent>↵</Kbd>}
         </Button>
       </DialogFooter>
     </form>
   )
 }
 
+/** The project of the newest session, among those whose machine can be asked. */
+function useLikelyProject(projects: Project[] | undefined): Project | undefined {
+  const sessions = useSessions()
+  const online = new Set(useOrchestrators()?.flatMap((each) => (each.state === 'online' ? [each.id] : [])))
+  const usable = projects?.filter((each) => online.has(each.orchestratorId)) ?? []
+  const newest = sessions?.find((session) => usable.some((each) => each.id === session.projectId))
+  return usable.find((each) => each.id === newest?.projectId) ?? usable[0] ?? projects?.[0]
+}
+
 /** Says why an agent cannot be chosen, without opening the list. */
 function AgentNotes({ agents }: { agents: AgentInfo[] }) {
-  const missing = agents.filter((each) => !each.ready && each.reason !== undefined)
+  const missing = agents.filter(
+    (each) => !each.ready && each.reason !== undefined && (each.installed || each.id === 'claude'),
+  )
   if (missing.length === 0) return null
   return (
     <ul className="mt-1 text-12 text-ink-3">

@@ -1,9 +1,10 @@
 import type { Orchestrator, Session } from '@ai-orchestration/protocol'
-import { Activity, ChevronLeft, Clock, GitBranch, Server, Square, SquareTerminal } from 'lucide-react'
+import { Activity, ChevronLeft, Clock, GitBranch, Server, Square, Terminal } from 'lucide-react'
 import Link from 'next/link'
 import { useEffect, useState } from 'react'
 import { useOfflineReason } from '../relay/connection.ts'
-import { useOrchestrators, useRoleReason, useSessions } from '../relay/use-fleet.ts'
+import { trpc } from '../relay/trpc.ts'
+import { useOrchestrators, useRoleReason, useSessionCommand, useSessions } from '../relay/use-fleet.ts'
 import { Banner } from '../shell/banner.tsx'
 import { BottomTabs } from '../shell/bottom-nav.tsx'
 import { useDialogs } from '../shell/dialogs.tsx'
@@ -13,6 +14,7 @@ import { Button } from '../ui/button.tsx'
 import { cx } from '../ui/cx.ts'
 import { StateGlyph } from '../ui/state-glyph.tsx'
 import { Age } from '../ui/time.tsx'
+import { toastDone, toastFailed } from '../ui/toast.ts'
 import { SessionActivity } from './session-activity.tsx'
 import { SessionStarting } from './session-starting.tsx'
 import type { SessionFace } from './session-state.ts'
@@ -22,7 +24,7 @@ import { StatePill } from './state-pill.tsx'
 import { useFaces } from './use-face.ts'
 
 const VIEWS = [
-  { id: 'terminal', label: 'Terminal', icon: SquareTerminal },
+  { id: 'terminal', label: 'Terminal', icon: Terminal },
   { id: 'activity', label: 'Activity', icon: Activity },
 ] as const
 type View = (typeof VIEWS)[number]['id']
@@ -31,36 +33,37 @@ type View = (typeof VIEWS)[number]['id']
 export function SessionPage() {
   const id = useRouteId()
   const sessions = useSessions()
+  const orchestrators = useOrchestrators()
   const started = useStartedHere(id ?? '')
-  const session = sessions?.find((each) => each.id === id)
-  const wasHere = useWasHere(id, session !== undefined)
+  const present = sessions?.find((each) => each.id === id)
+  const last = useLastSeen(present)
+  const known = last?.id === id ? last : undefined
+  // A relay that was restarted does not know a session until its machine is back; that is not its end.
+  const isAway =
+    present === undefined &&
+    known !== undefined &&
+    !orchestrators?.some((each) => each.id === known.orchestratorId && each.state === 'online')
+  const session = isAway ? known : present
   if (id === undefined || (sessions === undefined && started === undefined)) return <Banner />
+  if (session === undefined && known !== undefined)
+    return <NotFound title="This session has ended" text="It was removed; its commits are on its branch." />
   if (session === undefined && started === undefined)
-    return (
-      <NotFound
-        title={wasHere ? 'This session has ended' : 'No such session'}
-        text={
-          wasHere
-            ? 'It was removed; its commits are on its branch.'
-            : `There is no session ${id}. It may have been removed.`
-        }
-      />
-    )
-  return <Present key={id} id={id} session={session} started={started} wasHere={wasHere} />
+    return <NotFound title="No such session" text={`There is no session ${id}. It may have been removed.`} />
+  return <Present key={id} id={id} session={session} started={started} />
 }
 
-function Present(props: {
+function Present({
+  id,
+  session,
+  started,
+}: {
   id: string
   session: Session | undefined
   started: StartedHere | undefined
-  wasHere: boolean
 }) {
-  const { id, session, started } = props
   const [view, setView] = useState<View>('terminal')
   const orchestrators = useOrchestrators()
   const faceOf = useFaces()
-  if (session === undefined && props.wasHere && started?.error === undefined)
-    return <NotFound title="This session has ended" text="It was removed; its commits are on its branch." />
   const face: SessionFace =
     session !== undefined
       ? faceOf(session)
@@ -144,7 +147,11 @@ function Header({
         </p>
       </div>
       <span className="flex-1 max-md:hidden" />
-      {session !== undefined && <EndButton session={session} />}
+      {session !== undefined && session.state !== 'starting' ? (
+        <EndButton session={session} />
+      ) : (
+        started?.error === undefined && <CancelButton sessionId={id} started={started} />
+      )}
     </header>
   )
 }
@@ -164,6 +171,29 @@ function EndButton({ session }: { session: Session }) {
     >
       <Square className="icon-14 max-md:!size-4" />
       <span className="max-md:hidden">{word}</span>
+    </Button>
+  )
+}
+
+function CancelButton({ sessionId, started }: { sessionId: string; started: StartedHere | undefined }) {
+  const { client } = trpc.useUtils()
+  const seen = useSessionCommand(sessionId, 'create_session')
+  const offline = useOfflineReason()
+  const role = useRoleReason('operator')
+  const commandId = started?.commandId ?? seen?.commandId
+  if (commandId === undefined) return null
+  const cancel = async () => {
+    try {
+      const { outcome } = await client.commands.cancel.mutate({ commandId })
+      if (outcome === 'too-late') toastDone('It was too late to cancel: the session is there')
+    } catch (thrown) {
+      toastFailed('It was not cancelled', thrown)
+    }
+  }
+  return (
+    <Button onClick={() => void cancel()} disabledReason={offline ?? role} className="max-md:mr-2">
+      <Square className="icon-14" />
+      Cancel
     </Button>
   )
 }
@@ -223,11 +253,11 @@ function Tabs(props: {
   )
 }
 
-/** True once this page has shown the session, so that its going away can be told from never having been. */
-function useWasHere(id: string | undefined, isHere: boolean): boolean {
-  const [seen, setSeen] = useState<string>()
+/** The session as this page last saw it, so that its going away can be told from never having been. */
+function useLastSeen(session: Session | undefined): Session | undefined {
+  const [last, setLast] = useState<Session>()
   useEffect(() => {
-    if (isHere) setSeen(id)
-  }, [id, isHere])
-  return id !== undefined && seen === id && !isHere
+    if (session !== undefined) setLast(session)
+  }, [session])
+  return last
 }

@@ -76,7 +76,7 @@ export function TerminateDialog({ sessionId, onClose }: { sessionId: string; onC
         <Button kind="danger" onClick={() => void act(isAtRisk)} isSending={isSending} disabledReason={offline}>
           {isAtRisk ? `Archive and ${verb.toLowerCase()}` : verb}
         </Button>
-        <Button kind="primary" data-safe onClick={onClose}>
+        <Button kind="primary" data-safe className="focus:shadow-focus" onClick={onClose}>
           Keep session
         </Button>
       </DialogFooter>
@@ -94,7 +94,7 @@ function Risk({ risk, fallback }: { risk: LostWork | undefined; fallback: string
           <div key={part.title}>
             <dt className="text-12 font-medium text-ink-1">{part.title}</dt>
             <dd className="mt-0.5">
-              <ul className="code-sm max-h-28 overflow-y-auto rounded-2 border border-line-2 bg-code px-2 py-1 text-ink-2">
+              <ul className="code-sm max-h-28 overflow-y-auto rounded-2 border border-line-2 bg-well px-2 py-1 text-ink-2">
                 {part.items.map((item) => (
                   <li key={item} className="truncate" title={item}>
                     {item}

@@ -1,4 +1,4 @@
-import { Plus } from 'lucide-react'
+import { Plus, Search } from 'lucide-react'
 import type { ReactNode } from 'react'
 import { useOfflineReason } from '../relay/connection.ts'
 import { useProjects, useRoleReason } from '../relay/use-fleet.ts'
@@ -9,12 +9,26 @@ import { useDialogs } from './dialogs.tsx'
 
 /** The bar at the top of a place: its title, what belongs to it, and New session. */
 export function Bar({ title, children, projectId }: { title: ReactNode; children?: ReactNode; projectId?: string }) {
+  const dialogs = useDialogs()
   return (
     <header className="flex h-12 flex-none items-center gap-2 border-b border-line-1 px-5 max-md:h-[52px] max-md:pr-2 max-md:pl-4">
       <h1 className="min-w-0 truncate text-14 font-semibold max-md:text-20">{title}</h1>
       <span className="flex-1" />
-      {children}
+      {children !== undefined && (
+        <>
+          {children}
+          <span className="mx-1 h-[18px] w-px flex-none bg-line-2 max-md:hidden" />
+        </>
+      )}
       <ConnectionDot className="size-11 flex-none md:hidden" />
+      <Button
+        kind="ghost"
+        aria-label="Search or run"
+        onClick={() => dialogs.open({ kind: 'palette' })}
+        className="w-11 !px-0 md:hidden"
+      >
+        <Search className="icon-20" />
+      </Button>
       <NewSessionButton projectId={projectId} />
     </header>
   )
@@ -29,7 +43,6 @@ function NewSessionButton({ projectId }: { projectId: string | undefined }) {
   const reason = offline ?? role
   return (
     <>
-      <span className="mx-1 h-[18px] w-px flex-none bg-line-2 max-md:hidden" />
       <Button onClick={open} disabledReason={reason} className="max-md:hidden">
         <Plus className="icon-14" />
         New session

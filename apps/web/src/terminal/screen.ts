@@ -36,7 +36,7 @@ export class Screen {
       allowProposedApi: true,
       fontFamily,
       fontSize: fontPx(),
-      lineHeight: 1.25,
+      lineHeight: 1.15,
       scrollback: SCROLLBACK_LINES,
       cursorBlink: false,
       cursorStyle: 'block',

@@ -51,15 +51,27 @@ export function TerminalView(props: { sessionId: string; isOver: boolean; lastLi
       <div className="flex h-10 flex-none items-center gap-3 border-b border-line-1 bg-surface-1 pr-3 pl-5 text-12 whitespace-nowrap text-ink-2 max-md:h-11 max-md:pr-1 max-md:pl-4">
         <SizeLine facts={facts} isOver={props.isOver} isOffline={offline !== undefined} />
         {!facts.isMySize && canType && facts.size !== undefined && (
-          <Button kind="ghost" size="sm" disabledReason={offline} onClick={claimSize}>
+          <Button
+            kind="ghost"
+            size="sm"
+            disabledReason={offline}
+            onClick={claimSize}
+            className="max-md:!px-2 max-md:!text-13"
+          >
             Fit to my window
           </Button>
         )}
         {role !== undefined && <span className="text-ink-3">{role}</span>}
         <span className="flex-1" />
-        <Button kind="ghost" size="sm" onClick={() => void copy()}>
+        <Button
+          kind="ghost"
+          size="sm"
+          aria-label="Copy the screen or the selection"
+          onClick={() => void copy()}
+          className="max-md:!px-3"
+        >
           <Copy className="icon-14" />
-          Copy
+          <span className="max-md:hidden">Copy</span>
         </Button>
       </div>
       {facts.skippedBytes > 0 && (

@@ -8,7 +8,7 @@ const SHOWN_MS = 1_600
 /** A shell line that can be copied. */
 export function CopyLine({ text, prompt = '$' }: { text: string; prompt?: string }) {
   return (
-    <div className="flex h-9 items-center gap-2 overflow-hidden rounded-2 border border-line-2 bg-code pr-1 pl-2.5 font-mono text-code whitespace-nowrap max-md:h-12">
+    <div className="flex h-9 items-center gap-2 overflow-hidden rounded-2 border border-line-2 bg-well pr-1 pl-2.5 font-mono text-code whitespace-nowrap max-md:h-12">
       {prompt !== '' && (
         <span aria-hidden="true" className="text-ink-3">
           {prompt}

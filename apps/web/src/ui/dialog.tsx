@@ -32,7 +32,7 @@ export function Dialog(props: {
             props.width === 'question' ? 'md:max-w-[460px]' : 'md:max-w-[680px]',
           )}
         >
-          <div className="flex h-12 flex-none items-center gap-2 pr-2.5 pl-[18px]">
+          <div className="flex min-h-12 flex-none items-center gap-2 py-1 pr-2.5 max-md:min-h-14 pl-[18px]">
             <Radix.Title className="text-14 font-semibold">{props.title}</Radix.Title>
             {props.header}
             <span className="flex-1" />

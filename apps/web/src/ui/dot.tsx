@@ -12,7 +12,7 @@ export function Dot({ state, className }: { state: DotState; className?: string 
         'size-2 flex-none rounded-full',
         state === 'on' && 'bg-done',
         state === 'off' && 'border-[1.5px] border-dashed border-offline',
-        state === 'retrying' && 'border-2 border-needs border-r-transparent',
+        state === 'retrying' && '-mx-px size-2.5 border-2 border-needs border-r-transparent',
         className,
       )}
     />

@@ -48,7 +48,13 @@ export function Input(
 ) {
   const { isInvalid = false, isMono = false, before, after, frameClassName, className, ...rest } = props
   return (
-    <span className={cx(INPUT_FRAME, isInvalid && 'border-failed', frameClassName)}>
+    <span
+      className={cx(
+        INPUT_FRAME,
+        isInvalid && 'border-failed focus-within:border-failed focus-within:shadow-[0_0_0_1px_var(--state-failed)]',
+        frameClassName,
+      )}
+    >
       {before}
       <input
         autoComplete="off"

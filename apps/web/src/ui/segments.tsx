@@ -10,7 +10,7 @@ export function Segments<Id extends string>(props: {
   return (
     <fieldset
       aria-label={props.label}
-      className="inline-flex flex-none gap-px rounded-3 border border-line-2 bg-surface-2 p-px"
+      className="inline-flex w-fit flex-none gap-px rounded-3 border border-line-2 bg-surface-2 p-px"
     >
       {props.options.map(({ id, label, count }) => (
         <button

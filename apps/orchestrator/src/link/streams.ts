@@ -1,0 +1,183 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type StreamFrame, type StreamOrder, toAioError, type WireError } from '@ai-orchestration/protocol'
+import type { Execs } from '../exec/execs.ts'
+import type { Logger } from '../log.ts'
+import type { Terminals } from '../terminal/terminals.ts'
+import { FrameQueue } from './frame-queue.ts'
+
+/** What streams need of the SDK's client. */
+export interface StreamsClient {
+  orchestrator: {
+    streams: {
+      subscribe(
+        input: { epoch: number },
+        handlers: {
+          onData: (order: StreamOrder) => void
+          onError: (error: Error) => void
+          onComplete: () => void
+        },
+      ): { unsubscribe(): void }
+    }
+    send: {
+      mutate(input: { epoch: number; frames: StreamFrame[] }, options: { signal: AbortSignal }): Promise<unknown>
+    }
+  }
+}
+
+/** Until the second socket is tried again after it was lost, in milliseconds; the SDK itself backs off from the relay. */
+const RESUBSCRIBE_MS = 250
+
+/** An open terminal viewer or exec. */
+interface OpenStream {
+  credit(bytes: number): void
+  close(): void
+  write?(data: string): void
+  end?(): void
+}
+
+/**
+ * Terminals and execs over one connection to the relay: takes its orders and sends what they print, one call under way at
+ * a time. When the socket is lost all streams on it end; viewers open new ones and go on at their offsets.
+ */
+export class Streams {
+  readonly #client: StreamsClient
+  readonly #epoch: number
+  readonly #terminals: Pick<Terminals, 'open' | 'input' | 'resize'>
+  readonly #execs: Pick<Execs, 'open'>
+  readonly #log: Logger
+  readonly #closed = new AbortController()
+
+  constructor(services: {
+    client: StreamsClient
+    epoch: number
+    terminals: Pick<Terminals, 'open' | 'input' | 'resize'>
+    execs: Pick<Execs, 'open'>
+    log: Logger
+  }) {
+    this.#client = services.client
+    this.#epoch = services.epoch
+    this.#terminals = services.terminals
+    this.#execs = services.execs
+    this.#log = services.log
+    void this.#keep()
+  }
+
+  /** Ends all streams. */
+  [Symbol.dispose](): void {
+    this.#closed.abort()
+  }
+
+  async #keep(): Promise<void> {
+    while (!this.#closed.signal.aborted) {
+      await this.#connection().catch((error: unknown) => {
+        const { code, message } = toAioError(error)
+        if (!this.#closed.signal.aborted) this.#log.info({ code }, `the streams to the relay ended: ${message}`)
+      })
+      await sleep(RESUBSCRIBE_MS, undefined, { signal: this.#closed.signal }).catch(() => undefined)
+    }
+  }
+
+  /** One subscription until it is lost. */
+  async #connection(): Promise<void> {
+    const ended = new AbortController()
+    const signal = AbortSignal.any([ended.signal, this.#closed.signal])
+    const lost = Promise.withResolvers<void>()
+    const frames = new FrameQueue()
+    const streams = new Map<string, OpenStream>()
+    const subscription = this.#client.orchestrator.streams.subscribe(
+      { epoch: this.#epoch },
+      {
+        onData: (order) => this.#obey(order, streams, frames),
+        onError: (error) => lost.reject(error),
+        onComplete: () => lost.resolve(),
+      },
+    )
+    const onAbort = () => lost.resolve()
+    this.#closed.signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      await Promise.race([lost.promise, this.#sendAll(frames, signal)])
+    } finally {
+      ended.abort()
+      this.#closed.signal.removeEventListener('abort', onAbort)
+      subscription.unsubscribe()
+      for (const stream of streams.values()) stream.close()
+    }
+  }
+
+  // The answer is the back-pressure: what comes meanwhile waits here, bounded by the streams' credit, and goes together.
+  async #sendAll(queue: FrameQueue, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const frames = await queue.take(signal)
+      if (frames.length > 0) await this.#client.orchestrator.send.mutate({ epoch: this.#epoch, frames }, { signal })
+    }
+  }
+
+  #obey(order: StreamOrder, streams: Map<string, OpenStream>, frames: FrameQueue): void {
+    switch (order.type) {
+      case 'open_terminal':
+      case 'open_exec':
+        this.#open(order, streams, frames)
+        return
+      case 'write':
+        streams.get(order.streamId)?.write?.(order.data)
+        return
+      case 'end':
+        streams.get(order.streamId)?.end?.()
+        return
+      case 'credit':
+        streams.get(order.streamId)?.credit(order.bytes)
+        return
+      case 'close': {
+        const stream = streams.get(order.streamId)
+        streams.delete(order.streamId)
+        stream?.close()
+        return
+      }
+      case 'terminal_input':
+        this.#terminals.input(order.sessionId, order.data).catch(this.#report('input was not typed'))
+        return
+      case 'terminal_resize':
+        this.#terminals.resize(order.sessionId, order.size).catch(this.#report('a terminal was not resized'))
+        return
+      default:
+        order satisfies never
+    }
+  }
+
+  #open(
+    order: Extract<StreamOrder, { type: 'open_terminal' | 'open_exec' }>,
+    streams: Map<string, OpenStream>,
+    frames: FrameQueue,
+  ): void {
+    const { streamId } = order
+    const onEnd = (error?: unknown) => {
+      streams.delete(streamId)
+      frames.add({ type: 'closed', streamId, ...(error === undefined ? {} : { error: this.#describe(error) }) })
+    }
+    const stream =
+      order.type === 'open_terminal'
+        ? this.#terminals.open({
+            ...{ sessionId: order.sessionId, size: order.size, after: order.after, onEnd },
+            send: (item) => frames.add({ type: 'terminal', streamId, item }),
+          })
+        : this.#execs.open({
+            ...{ request: order.request, onEnd },
+            send: (item) => frames.add({ type: 'exec', streamId, item }),
+          })
+    streams.get(streamId)?.close()
+    streams.set(streamId, stream)
+  }
+
+  #describe(thrown: unknown): WireError {
+    const error = toAioError(thrown)
+    if (error.code === 'INTERNAL') this.#log.error({ err: thrown }, 'a stream failed')
+    return error.toWire()
+  }
+
+  #report(what: string): (error: unknown) => void {
+    return (error) => {
+      const { code, message } = toAioError(error)
+      this.#log.info({ code }, `${what}: ${message}`)
+    }
+  }
+}

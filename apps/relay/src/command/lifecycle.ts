@@ -1,0 +1,279 @@
+import {
+  type Command,
+  type CommandState,
+  type Dispatch,
+  isFinal,
+  type OrchestratorEvent,
+  projectSchema,
+  type Registration,
+  sessionSchema,
+  toAioError,
+  type WireError,
+} from '@ai-orchestration/protocol'
+import type { Fleet } from '../fleet/fleet.ts'
+import type { LinkBook } from '../fleet/link-book.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { CancelOutcome } from '../router/commands.ts'
+import { checkedOutput } from './built-in.ts'
+import { Deadlines } from './deadlines.ts'
+import type { Entry, Ledger } from './ledger.ts'
+
+/** What an orchestrator says about commands. */
+export type CommandEvent = Extract<OrchestratorEvent, { type: `command_${string}` }>
+
+const ACK_GRACE_MS = 2_000 // an acknowledgement may be on its way when the time to live ends
+
+/** What becomes of accepted commands: handed over, acknowledged, under way, unknown, and one final state each (C-4). */
+export class Lifecycle {
+  readonly #fleet: Fleet
+  readonly #book: LinkBook
+  readonly #journal: Journal
+  readonly #ledger: Ledger
+  readonly #now: () => number
+  readonly #deadlines = new Deadlines()
+  readonly #finished = new Map<string, PromiseWithResolvers<Command>>()
+
+  constructor(options: { fleet: Fleet; book: LinkBook; journal: Journal; ledger: Ledger; now?: () => number }) {
+    this.#fleet = options.fleet
+    this.#book = options.book
+    this.#journal = options.journal
+    this.#ledger = options.ledger
+    this.#now = options.now ?? Date.now
+  }
+
+  /** Keeps a command that was accepted, and hands it over when its orchestrator is there. */
+  begin(entry: Entry): void {
+    const { commandId, orchestratorId, command, projectId, sessionId } = entry.command
+    this.#ledger.put(entry)
+    this.#deadlines.set(commandId, entry.deadline, () => this.#overdue(entry))
+    this.#journal.append({
+      type: 'command_request',
+      orchestratorId,
+      commandId,
+      command,
+      by: entry.by.name,
+      ...(projectId === undefined ? {} : { projectId }),
+      ...(sessionId === undefined ? {} : { sessionId }),
+    })
+    this.#dispatch(entry)
+  }
+
+  /** Resolves with the final state of a command. */
+  outcome({ command }: Entry): Promise<Command> {
+    if (isFinal(command.state)) return Promise.resolve(command)
+    const waiting = this.#finished.get(command.commandId) ?? Promise.withResolvers<Command>()
+    this.#finished.set(command.commandId, waiting)
+    return waiting.promise
+  }
+
+  /** Asks for a command to stop, or prevents that it starts. */
+  cancel(entry: Entry): CancelOutcome {
+    if (isFinal(entry.command.state)) return 'too-late'
+    if (!entry.wasDispatched) {
+      this.#fail(entry, 'cancelled', { code: 'CANCELLED', message: 'The command was cancelled before it started.' })
+      return 'prevented'
+    }
+    entry.cancelRequested = true
+    this.#send(entry.command.orchestratorId, { type: 'cancel', commandId: entry.command.commandId })
+    return 'stopping'
+  }
+
+  /** Takes what an orchestrator says about one of its commands. */
+  take(orchestratorId: string, event: CommandEvent): void {
+    const entry = this.#ledger.get(event.commandId)
+    if (entry === undefined) {
+      this.#takeForgotten(orchestratorId, event)
+      return
+    }
+    // Said twice, too late, or by one it does not belong to: the first and rightful word stands.
+    if (entry.command.orchestratorId !== orchestratorId || isFinal(entry.command.state)) return
+    entry.wasAcknowledged = true
+    this.#deadlines.clear(event.commandId)
+    switch (event.type) {
+      case 'command_ack':
+        this.#running(entry, event, {})
+        return
+      case 'command_progress':
+        this.#running(entry, event, event.progress === undefined ? {} : { progress: event.progress })
+        return
+      case 'command_result':
+        this.#succeed(entry, event)
+        return
+      case 'command_error':
+        this.#fail(entry, event.state, event.error)
+        return
+      default:
+        event satisfies never
+    }
+  }
+
+  /** An orchestrator went away: what it may have started is unknown until it is back (C-5). */
+  wentAway(orchestratorId: string): void {
+    for (const entry of this.#openOf(orchestratorId)) if (entry.wasDispatched) this.#update(entry, { state: 'unknown' })
+  }
+
+  /** An orchestrator is back and says how the commands it knows stand. */
+  returned(orchestratorId: string, known: Registration['known']): void {
+    const states = new Map(known.map(({ commandId, state }) => [commandId, state]))
+    for (const entry of this.#openOf(orchestratorId)) {
+      const state = states.get(entry.command.commandId)
+      if (state !== undefined) this.#resolve(entry, state)
+      else if (entry.wasAcknowledged) this.#lost(entry)
+      else entry.wasDispatched = false // it never got there
+    }
+  }
+
+  /** Hands an orchestrator everything it has not acknowledged; it knows by the id what it has. */
+  resend(orchestratorId: string): void {
+    for (const entry of this.#openOf(orchestratorId)) {
+      if (!entry.wasAcknowledged) this.#dispatch(entry)
+      if (entry.cancelRequested) this.#send(orchestratorId, { type: 'cancel', commandId: entry.command.commandId })
+    }
+  }
+
+  #dispatch(entry: Entry): void {
+    const { orchestratorId, commandId, command } = entry.command
+    const ttlMs = entry.deadline - performance.now()
+    if (ttlMs <= 0) {
+      this.#overdue(entry)
+      return
+    }
+    const run: Dispatch = { type: 'run', commandId, command, input: entry.input, ttlMs, by: entry.by }
+    if (!this.#send(orchestratorId, run)) return
+    entry.wasDispatched = true
+    this.#update(entry, { state: 'dispatched' })
+  }
+
+  #send(orchestratorId: string, dispatch: Dispatch): boolean {
+    const link = this.#book.byOrchestrator(orchestratorId)
+    link?.dispatches.push(dispatch)
+    return link !== undefined
+  }
+
+  #overdue(entry: Entry): void {
+    if (isFinal(entry.command.state) || entry.wasAcknowledged) return
+    const isOnline = this.#book.byOrchestrator(entry.command.orchestratorId) !== undefined
+    // It was handed over before the machine went away and may have begun: only that machine can say.
+    if (entry.wasDispatched && !isOnline) return
+    if (entry.wasDispatched && performance.now() < entry.deadline + ACK_GRACE_MS) {
+      this.#deadlines.set(entry.command.commandId, entry.deadline + ACK_GRACE_MS, () => this.#overdue(entry))
+      return
+    }
+    this.#fail(entry, 'expired', {
+      code: 'EXPIRED',
+      message: 'The orchestrator did not take the command within its time to live, so it will not start. Run it again.',
+    })
+  }
+
+  #resolve(entry: Entry, state: CommandState): void {
+    entry.wasAcknowledged = true
+    this.#deadlines.clear(entry.command.commandId)
+    // A final state comes with its answer as an event right after this; until then the command is still unknown.
+    if (!isFinal(state)) this.#update(entry, { state: 'running' })
+  }
+
+  #lost(entry: Entry): void {
+    this.#fail(entry, 'interrupted', {
+      code: 'INTERRUPTED',
+      message:
+        'The orchestrator restarted while the command ran and does not know how far it came. Look at the state of the project, then run it again.',
+    })
+  }
+
+  #running(entry: Entry, event: CommandEvent, change: Partial<Command>): void {
+    this.#update(entry, { ...change, state: 'running' })
+    this.#journal.append({ ...event, ...aboutCommand(entry.command) })
+  }
+
+  #succeed(entry: Entry, event: Extract<CommandEvent, { type: 'command_result' }>): void {
+    const { orchestratorId, command } = entry.command
+    let output: unknown
+    try {
+      output = checkedOutput(command, event.output)
+    } catch (error) {
+      this.#fail(entry, 'failed', toAioError(error).toWire())
+      return
+    }
+    this.#ensure(orchestratorId, command, output)
+    this.#update(entry, { state: 'succeeded', progress: 100, output })
+    this.#journal.append({ ...event, ...aboutCommand(entry.command), command, output })
+    this.#settle(entry)
+  }
+
+  #ensure(orchestratorId: string, command: string, output: unknown): void {
+    if (command === 'create_project') this.#fleet.ensure({ project: projectSchema.parse(output) }, orchestratorId)
+    if (command === 'create_session') this.#fleet.ensure({ session: sessionSchema.parse(output) }, orchestratorId)
+  }
+
+  #fail(entry: Entry, state: Extract<CommandEvent, { type: 'command_error' }>['state'], error: WireError): void {
+    this.#update(entry, { state, error })
+    this.#journal.append({
+      type: 'command_error',
+      ...aboutCommand(entry.command),
+      command: entry.command.command,
+      state,
+      error,
+    })
+    this.#settle(entry)
+  }
+
+  // A relay that has restarted does not know the command; what its orchestrator says of it is still true.
+  #takeForgotten(orchestratorId: string, event: CommandEvent): void {
+    this.#journal.append({ ...event, orchestratorId })
+    if (event.type !== 'command_result' && event.type !== 'command_error') return
+    const now = this.#stamp()
+    const { commandId, command, projectId, sessionId } = event
+    const ending =
+      event.type === 'command_result'
+        ? { state: 'succeeded' as const, output: event.output }
+        : { state: event.state, error: event.error }
+    this.#ledger.put({
+      command: {
+        commandId,
+        command,
+        orchestratorId,
+        ...ending,
+        ...(projectId === undefined ? {} : { projectId }),
+        ...(sessionId === undefined ? {} : { sessionId }),
+        createdAt: now,
+        updatedAt: now,
+      },
+      input: undefined,
+      contentHash: undefined,
+      by: { name: 'unknown', isAdmin: false },
+      deadline: 0,
+      wasDispatched: true,
+      wasAcknowledged: true,
+      cancelRequested: false,
+    })
+  }
+
+  #update(entry: Entry, change: Partial<Command>): void {
+    entry.command = { ...entry.command, ...change, updatedAt: this.#stamp() }
+    if (isFinal(entry.command.state)) entry.input = undefined
+    this.#ledger.put(entry)
+  }
+
+  #settle({ command }: Entry): void {
+    this.#deadlines.clear(command.commandId)
+    this.#finished.get(command.commandId)?.resolve(command)
+    this.#finished.delete(command.commandId)
+  }
+
+  #openOf(orchestratorId: string): Entry[] {
+    return [...this.#ledger.open()].filter(({ command }) => command.orchestratorId === orchestratorId)
+  }
+
+  #stamp(): string {
+    return new Date(this.#now()).toISOString()
+  }
+}
+
+function aboutCommand({ commandId, orchestratorId, projectId, sessionId }: Command) {
+  return {
+    commandId,
+    orchestratorId,
+    ...(projectId === undefined ? {} : { projectId }),
+    ...(sessionId === undefined ? {} : { sessionId }),
+  }
+}
