@@ -101,6 +101,8 @@ beforeAll(async () => {
     stream: terminal(),
     run: async ({ command, commandId }, tell) => {
       tell({ type: 'command_progress', commandId, step: { name: 'worktree', state: 'done', ms: 12 } })
+      // What is done at once needs no progress, and its result may come first.
+      await sleep(50)
       if (command === 'create_session') return sessionOf(machine.id, 'first')
       if (command === 'terminate_session') throw new AioError('WORK_AT_RISK', 'notes.txt would be lost. Use --force.')
       if (command === 'slow') await sleep(5_000)

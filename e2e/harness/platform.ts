@@ -55,6 +55,8 @@ export async function startPlatform(extraEnv: Record<string, string> = {}): Prom
   const aioRun = join(home, 'run')
   const projectsDir = join(home, 'projects')
   const env: Record<string, string> = {
+    // How this machine reaches the package registry may stand in its environment.
+    ...machineEnv(),
     PATH: `${join(root, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}`,
     HOME: home,
     PORT: String(port),
@@ -126,6 +128,17 @@ export async function startPlatform(extraEnv: Record<string, string> = {}): Prom
     await platform[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** The environment of this process without what would reach into the platform under test. */
+function machineEnv(): Record<string, string> {
+  const own =
+    /^(AIO_|AUTH_TOKEN|RELAY_URL|PORT$|HOST$|PROJECTS_DIR|ROOTFS_DIR|ORCHESTRATOR_NAME|ANTHROPIC_|CLAUDE_|LOG_LEVEL|ALLOWED_ORIGINS|VITEST|NODE_ENV|NODE_OPTIONS|TMUX)/
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && !own.test(entry[0]),
+    ),
+  )
 }
 
 /** Waits until something holds. @throws with what `explain` says when it does not within the time. */

@@ -155,11 +155,12 @@ export class SessionLife implements AsyncDisposable {
     return isSignal(exitCode) ? { reason: 'killed', ...shown } : { reason: 'exited', code: exitCode, ...shown }
   }
 
-  /** The runtime ends a moment after the process; only then is its status known. */
+  /** The runtime ends a moment after the process, and tmux learns its status a moment after its terminal has closed. */
   async #finishedTerminal(name: string): Promise<TerminalState | undefined> {
     for (let attempt = 0; ; attempt++) {
       const terminal = (await this.#runtime.tmux.list()).find((state) => state.name === name)
-      if (terminal === undefined || terminal.isDead || attempt === 20) return terminal
+      const isKnown = terminal?.exitCode !== undefined || terminal?.signal !== undefined
+      if (terminal === undefined || isKnown || attempt === 20) return terminal
       await sleep(50)
     }
   }

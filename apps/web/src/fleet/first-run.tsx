@@ -15,7 +15,7 @@ export function FirstRun() {
   const online = orchestrators?.find((each) => each.state === 'online')
   return (
     <div className="min-h-0 flex-1 overflow-y-auto">
-      <div className="mx-auto w-full max-w-[640px] px-5 pt-[min(84px,9dvh)] pb-10">
+      <div className="mx-auto w-full max-w-[640px] px-5 pt-[min(84px,9dvh)] max-md:px-4 max-md:pt-5 pb-10">
         <h2 className="text-18 font-semibold">Create your first project</h2>
         <p className="mt-0.5 text-ink-2">
           A project is one git repository. Every session gets its own worktree and container.
@@ -136,7 +136,9 @@ function Line(props: {
       <span className={cx(props.isWaiting === true && 'text-ink-3')}>{props.text}</span>
       <span className="text-12/[20px] text-ink-3 max-md:col-start-2">{props.note}</span>
       {props.below !== undefined && (
-        <span className="col-span-2 col-start-2 mt-1 text-12 text-ink-2 max-md:col-span-1">{props.below}</span>
+        <span className="col-start-2 col-end-4 mt-1 text-12 break-words text-ink-2 max-md:col-end-3">
+          {props.below}
+        </span>
       )}
     </li>
   )

@@ -61,7 +61,7 @@ export function SessionGroup(props: {
         ))}
       {isOpen && sessions.length === 0 && (
         <p className="flex h-[34px] items-center border-b border-line-1 pl-12 text-12 text-ink-3 max-md:h-11 max-md:pl-4">
-          {props.isFiltered ? 'None in this state' : 'No sessions yet'}
+          {props.isFiltered ? 'None in this state' : 'No sessions yet. Press N or + to start one.'}
         </p>
       )}
     </section>

@@ -12,6 +12,7 @@ import { COMMANDS_KEY } from './use-fleet.ts'
 
 /** How often the way to the relay and back is tested, and how long an answer may take, in milliseconds. */
 const TEST_EVERY_MS = 10_000
+const TEST_SOON_MS = 1_000
 const TEST_DEADLINE_MS = 6_000
 
 /** How long "Connected again" stays, in milliseconds. */
@@ -142,9 +143,14 @@ function useEventWriter(): (event: AioEvent) => void {
 }
 
 async function testConnection(signal: AbortSignal): Promise<void> {
+  // The first answer waits behind everything that a page asks for when it opens, so the second one comes soon.
+  let hasTested = false
   while (!signal.aborted) {
-    if (document.visibilityState === 'visible' && connection.get().kind === 'connected') await testOnce(signal)
-    await new Promise((resolve) => setTimeout(resolve, connection.get().kind === 'connected' ? TEST_EVERY_MS : 500))
+    const isDue = document.visibilityState === 'visible' && connection.get().kind === 'connected'
+    if (isDue) await testOnce(signal)
+    const waitMs = isDue && hasTested ? TEST_EVERY_MS : TEST_SOON_MS
+    hasTested ||= isDue
+    await new Promise((resolve) => setTimeout(resolve, waitMs))
   }
 }
 

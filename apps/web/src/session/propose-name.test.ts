@@ -7,7 +7,7 @@ const none = new Set<string>()
 test.each([
   ['Add a nightly job that reconciles our ledger', 'add-nightly-job-reconciles'],
   ["Fix the user's login form", 'fix-users-login-form'],
-  ['Überprüfe die Größe', 'uberprufe-die'],
+  ['Überprüfe die Größe', 'uberprufe-die-grosse'],
   ['', 'session'],
   ['修正してください', 'session'],
   ['the of and', 'session'],

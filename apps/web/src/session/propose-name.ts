@@ -11,12 +11,15 @@ const EMPTY_WORDS = new Set(
 const WORDS_MAX = 4
 const WORDS_LENGTH_MAX = 28
 
+/** A name comes from the beginning of a prompt: so many characters of it are read. */
+const READ_MAX = 400
+
 /** Longest proposed title, in characters. */
 const TITLE_MAX = 72
 
 /** Proposes a session's name from what it shall do, free among `taken`; counts up when there are no words. */
 export function proposeName(prompt: string, taken: ReadonlySet<string>): string {
-  const words = (toSlug(prompt.slice(0, 400).replaceAll(/['’]/g, '')) === undefined ? '' : plain(prompt)).split('-')
+  const words = plainWords(prompt)
   const telling: string[] = []
   for (const word of words) {
     if (word === '' || EMPTY_WORDS.has(word)) continue
@@ -40,13 +43,14 @@ export function proposeTitle(prompt: string): string | undefined {
   return `${cut.slice(0, Math.max(cut.lastIndexOf(' '), TITLE_MAX / 2))}…`
 }
 
-function plain(prompt: string): string {
+function plainWords(prompt: string): string[] {
   return prompt
-    .slice(0, 400)
-    .normalize('NFKD')
+    .slice(0, READ_MAX)
     .toLowerCase()
-    .replaceAll(/['’]/g, '')
-    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll('ß', 'ss')
+    .normalize('NFKD')
+    .replaceAll(/[\p{M}'’]/gu, '')
+    .split(/[^a-z0-9]+/)
 }
 
 function free(name: string, taken: ReadonlySet<string>): string {

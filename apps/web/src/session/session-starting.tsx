@@ -29,9 +29,11 @@ export function SessionStarting({ sessionId, started }: { sessionId: string; sta
             </p>
           </div>
         )}
-        <div className="px-3.5">
-          <StepList steps={stepsOf(command)} />
-        </div>
+        {(error === undefined || (command?.steps.length ?? 0) > 0) && (
+          <div className="px-3.5">
+            <StepList steps={stepsOf(command)} />
+          </div>
+        )}
         {error !== undefined && <Failure started={started} error={error} />}
       </div>
     </div>

@@ -13,13 +13,10 @@ export interface SessionFace {
 
 /** Names of the steps of `create_session`, as people read them. Unknown ones are shown as they are. */
 const STEP_WORDS: Record<string, string> = {
-  worktree: 'Worktree',
-  workspace: 'Workspace',
-  container: 'Container',
-  agent: 'Agent',
-  terminal: 'Terminal',
-  overlay: 'Workspace',
-  door: 'Network door',
+  record: 'Name and branch',
+  base: 'Files of the base commit',
+  home: 'Home of the agent',
+  isolation: 'Isolation checked',
 }
 
 /** A step's name for people. */

@@ -14,7 +14,7 @@ export interface Cells {
 /** Text size on a laptop and on a phone, and the smallest one that a foreign size is shown in; pixels. */
 const FONT_PX = 13
 const FONT_PHONE_PX = 14
-const FONT_MIN_PX = 8
+const FONT_MIN_PX = 10
 
 /** Lines that stay above the screen to scroll back to. */
 const SCROLLBACK_LINES = 5_000

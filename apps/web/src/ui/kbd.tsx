@@ -11,7 +11,8 @@ export function Kbd({
   isOnAccent?: boolean
 }) {
   return (
-    <kbd
+    <span
+      aria-hidden="true"
       className={cx(
         'inline-flex h-[18px] min-w-[18px] flex-none items-center justify-center rounded-1 px-1 font-sans text-11 font-medium max-md:hidden',
         isOnAccent
@@ -21,7 +22,7 @@ export function Kbd({
             : 'border border-line-2 bg-surface-2 text-ink-3',
       )}
     >
-      {children}
-    </kbd>
+      <kbd className="font-sans">{children}</kbd>
+    </span>
   )
 }
