@@ -50,7 +50,7 @@ describe("a session's terminal", () => {
     // tmux tells the program of a new size up to a quarter of a second later.
     await second.write("until stty size | grep '25 90'; do sleep 0.1; done\r")
     for (const viewer of [seen, late]) {
-      await viewer.shows('\n25 90')
+      await viewer.shows('25 90\r\n')
       expect(viewer.items).toContainEqual(expect.objectContaining({ type: 'resized', cols: 90, rows: 25 }))
     }
   })

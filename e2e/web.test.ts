@@ -91,6 +91,7 @@ describe('the web app', () => {
     await laptop.page.waitForURL(/\/projects\/repo-/)
     await phone.page
       .getByText(/^repo-/)
+      .filter({ visible: true })
       .first()
       .waitFor()
   })
@@ -113,7 +114,7 @@ describe('the web app', () => {
       .waitFor()
     await page.locator('.xterm').waitFor()
     await page.getByText(/sized by/).waitFor()
-    await phone.page.getByText('first', { exact: true }).first().waitFor()
+    await phone.page.getByText('first', { exact: true }).filter({ visible: true }).first().waitFor()
   })
 
   it('types into the terminal, and a second viewer sees it', async () => {
@@ -167,6 +168,7 @@ describe('the web app', () => {
     await page.getByText('Connected again.').waitFor({ timeout: 40_000 })
     await page
       .getByText(/^repo-/)
+      .filter({ visible: true })
       .first()
       .waitFor({ timeout: 40_000 })
   })

@@ -4,6 +4,7 @@ import {
   type Client,
   createClient,
   type Dispatch,
+  dispatchSchema,
   LINK_VERSION,
   newCommandId,
   type OrchestratorEvent,
@@ -112,7 +113,7 @@ export class ScriptedOrchestrator implements AsyncDisposable {
     const ended = Promise.withResolvers<never>()
     const commands = orchestrator.commands.subscribe(
       { epoch },
-      { onData: ({ data }) => void this.#dispatch(data), onError: ended.reject },
+      { onData: ({ data }) => void this.#dispatch(dispatchSchema.parse(data)), onError: ended.reject },
     )
     const streams = orchestrator.streams.subscribe(
       { epoch },

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { AioError, relayUrl } from '@ai-orchestration/sdk'
 import { z } from 'zod'
@@ -55,6 +56,21 @@ export function webAddress(url: string): string {
   return new URL(url.replace(/^ws/, 'http')).origin
 }
 
+/**
+ * The relay's address as other machines see it: when it listens on every address (`host` is a wildcard) and we know it by a
+ * loopback one, that of this machine's first network card.
+ */
+export function reachableAddress(url: string, host: string, cards = networkInterfaces()): string {
+  const address = new URL(webAddress(url))
+  if (!isLoopback(url) || isLoopbackName(host)) return address.origin
+  const isWildcard = host === '0.0.0.0' || host === '::'
+  const found = Object.values(cards)
+    .flatMap((card) => card ?? [])
+    .find((one) => !one.internal && one.family === 'IPv4')
+  address.hostname = isWildcard ? (found?.address ?? address.hostname) : host.includes(':') ? `[${host}]` : host
+  return address.origin
+}
+
 /** The relay that runs on this machine under `AIO_HOME`, if its file says so. */
 export function runningRelay(config: CliConfig): Promise<z.infer<typeof relayFileSchema> | undefined> {
   return readJson(join(config.aioHome, 'relay.json'), relayFileSchema)
@@ -72,8 +88,11 @@ export async function readIfPresent(path: string): Promise<string | undefined> {
 
 /** Tells whether an address names this machine. */
 export function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url)
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname)
+  return isLoopbackName(new URL(url).hostname)
+}
+
+function isLoopbackName(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || host === '::1' || /^127\./.test(host)
 }
 
 function isSameRelay(one: string, other: string): boolean {

@@ -5,5 +5,5 @@ import { defineCommand } from '../src/command/define-command.ts'
 export const command = defineCommand(
   BUILT_IN_COMMANDS.install_agent,
   async ({ agent, version }, { agents, steps }) =>
-    await agents.install(agent, version, (percent, message) => steps.progress(percent, message)),
+    await agents.install(agent, version, (percent, message) => steps.progress(percent, message), steps.signal),
 )

@@ -57,7 +57,7 @@ export const SOFT_RESET = [
   '\u001b[?1l\u001b>', // application keys
   '\u001b[<u\u001b[>4;0m', // extended keyboards
   '\u001b[r\u001b[?6l\u001b[?7h\u001b[4l', // scroll region, origin, wrap, insert
-  '\u001b(B\u000f', // character set
+  '\u001b(B\u001b)B\u000f', // character sets
   '\u001b[0 q\u001b[?25h', // cursor
   '\u001b[0m', // colours
 ].join('')
@@ -72,7 +72,17 @@ export const LEAVE_SCREEN = `${SOFT_RESET}\u001b[?1049l\u001b[0m\u001b[?25h`
 // biome-ignore-start lint/suspicious/noControlCharactersInRegex: taking them out is the point
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f]/g
 const CONTROLS_BUT_ESCAPE = /[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f]/g
+const SCROLL_AND_TOP = /(?:\u001b\[0?m|\u000f|\n)*\u001b\[1;1H/
+const ROW = /\u001b\[\d+;1H/g
 // biome-ignore-end lint/suspicious/noControlCharactersInRegex: as above
+
+/** The text of a picture of the screen, which puts each row at its place: history and rows as lines, without the empty end. */
+export function replayText(data: string, keepColours: boolean): string {
+  // Of two screens, the one that is shown is painted last.
+  const shown = data.slice(Math.max(0, data.lastIndexOf('\u001b[?1049h')))
+  const lines = shown.replace(SCROLL_AND_TOP, (match, at: number) => (at > 0 && match.includes('\n') ? '\r\n' : ''))
+  return plainText(lines.replace(ROW, '\r\n'), keepColours).trimEnd()
+}
 
 /** Plain text of terminal output: no escape sequences (colours stay when asked for), no stray controls. */
 export function plainText(text: string, keepColours: boolean): string {

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline/promises'
 import { AioError } from '@ai-orchestration/protocol'
 import { createClient } from '@ai-orchestration/sdk'
 import type { Cli } from '../cli.ts'
-import { findRelay, isLoopback, type Login, loginFile, webAddress } from '../relay-address.ts'
+import { findRelay, isLoopback, type Login, loginFile, reachableAddress, webAddress } from '../relay-address.ts'
 import { readStdin } from '../stdin.ts'
 
 /** `aio login [URL] [--code C | --token -]`: keeps a device token, or makes a link for another device. */
@@ -40,8 +40,9 @@ export async function logout(cli: Cli): Promise<void> {
 async function showLink(cli: Cli): Promise<void> {
   const { url } = await cli.address()
   const { code, expiresAt } = await cli.withClient((aio) => aio.auth.createCode.mutate())
-  const link = `${webAddress(url)}/login#code=${code}`
-  const isOpen = !isLoopback(url)
+  const address = reachableAddress(url, cli.config.host)
+  const isOpen = !isLoopback(address)
+  const link = `${address}/login#code=${code}`
   const picture = isOpen && !cli.out.isJson ? await qrCode(link) : undefined
   cli.out.result({ url: link, expiresAt }, () => {
     const lines = [`Open this link within five minutes; it works once:`, `  ${link}`]

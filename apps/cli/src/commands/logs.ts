@@ -1,4 +1,4 @@
-import { plainText } from '../attach/screen-filter.ts'
+import { plainText, replayText } from '../attach/screen-filter.ts'
 import type { Cli } from '../cli.ts'
 import { findSessionId } from '../session-id.ts'
 
@@ -10,7 +10,7 @@ export async function showLogs(cli: Cli, session: string, options: { follow?: bo
   const isColoured = !cli.out.isJson && cli.config.canColour && process.stdout.isTTY === true
   for await (const item of terminal) {
     if (cli.out.isJson) cli.out.result(item, () => '')
-    else if (item.type === 'replay') process.stdout.write(`${plainText(item.data, isColoured).trimEnd()}\n`)
+    else if (item.type === 'replay') process.stdout.write(`${replayText(item.data, isColoured)}\n`)
     else if (item.type === 'data') process.stdout.write(plainText(item.data, isColoured))
     if (options.follow !== true && item.type === 'replay') break
   }

@@ -4,7 +4,7 @@ import { AioError } from '@ai-orchestration/protocol'
 import { createClient } from '@ai-orchestration/sdk'
 import type { Cli } from '../cli.ts'
 import { EXIT } from '../exit-code.ts'
-import { isLoopback, readIfPresent, runningRelay, webAddress } from '../relay-address.ts'
+import { isLoopback, reachableAddress, readIfPresent, runningRelay, webAddress } from '../relay-address.ts'
 import { LogFile } from '../up/log-file.ts'
 import { readableLogLine } from '../up/log-line.ts'
 import { type ServiceName, Supervised } from '../up/supervised.ts'
@@ -12,9 +12,6 @@ import { qrCode } from './login.ts'
 
 /** How often we look whether the services are there, in milliseconds. */
 const LOOK_MS = 50
-
-/** A service that dies this often in a row before all was ready will not come up by trying. */
-const DEATHS_MAX = 3
 
 /** How long the services may take to be ready, in milliseconds. */
 const READY_MS = 60_000
@@ -29,33 +26,43 @@ export async function up(cli: Cli): Promise<number> {
   const stopping = new AbortController()
   const stop = () => stopping.abort()
   process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop)
-  const relay = supervise(cli, 'relay', process.env)
+  const env = { ...process.env }
+  const { signal } = stopping
+  const relay = supervise(cli, 'relay', { env, signal })
   let orchestrator: Supervised | undefined
   try {
     relay.start()
-    const url = await ready(relay, stopping.signal, () => relayOf(cli, relay))
-    orchestrator = supervise(cli, 'orchestrator', { ...process.env, RELAY_URL: cli.config.relayUrl ?? url })
+    const url = await ready(relay, signal, () => relayOf(cli, relay))
+    // When the port was picked, the relay comes back on the same one, where everybody looks for it.
+    env['PORT'] = new URL(url).port
+    orchestrator = supervise(cli, 'orchestrator', { env: { ...env, RELAY_URL: cli.config.relayUrl ?? url }, signal })
     orchestrator.start()
-    await ready(orchestrator, stopping.signal, () => hasOrchestrator(url))
+    await ready(orchestrator, signal, () => hasOrchestrator(url))
     await sayReady(cli, url)
-    await stopped(stopping.signal)
+    await stopped(signal)
   } catch (thrown) {
-    if (!stopping.signal.aborted) throw thrown
+    if (!signal.aborted) throw thrown
   } finally {
-    if (!cli.out.isJson) cli.out.note('Stopping relay and orchestrator; sessions go on.')
+    const hasStarted = orchestrator !== undefined
+    if (hasStarted && !cli.out.isJson) cli.out.note('Stopping relay and orchestrator; sessions go on.')
     await orchestrator?.stop()
     await relay.stop()
   }
   return EXIT.done
 }
 
-function supervise(cli: Cli, name: ServiceName, env: Record<string, string | undefined>): Supervised {
+function supervise(
+  cli: Cli,
+  name: ServiceName,
+  { env, signal }: { env: Record<string, string | undefined>; signal: AbortSignal },
+): Supervised {
   const log = new LogFile(join(cli.config.aioHome, 'logs', `${name}.log`))
   return new Supervised(name, env, {
     line: (line) => {
       log.write(line)
       const shown = readableLogLine(line)
-      if (shown === undefined) return
+      // What services say while they are being stopped is in the log only.
+      if (shown === undefined || signal.aborted) return
       cli.out.note(`${cli.out.colour(shown.isError ? 'red' : 'yellow', name, process.stderr)} ${shown.text}`)
     },
     restarting: (how, inMs) =>
@@ -68,9 +75,12 @@ async function ready<T>(service: Supervised, signal: AbortSignal, look: () => Pr
   const until = performance.now() + READY_MS
   for (;;) {
     const found = await look()
-    if (found !== undefined) return found
-    if (service.quickDeaths >= DEATHS_MAX)
-      throw new AioError('EXEC_ERROR', `The ${service.name} does not start; the lines above say why.`)
+    if (found !== undefined) {
+      service.markReady()
+      return found
+    }
+    if (service.hasGivenUp)
+      throw new AioError('EXEC_ERROR', `The ${service.name} cannot start; what it said above is why.`)
     if (performance.now() > until)
       throw new AioError(
         'TIMEOUT',
@@ -109,8 +119,9 @@ async function sayReady(cli: Cli, url: string): Promise<void> {
   const token = cli.config.token ?? (await readIfPresent(join(cli.config.aioHome, 'token')))?.trim()
   await using aio = createClient({ url, token })
   const { code } = await aio.auth.createCode.mutate()
-  const link = `${webAddress(url)}/login#code=${code}`
-  const isOpen = !isLoopback(`ws://${cli.config.host.includes(':') ? `[${cli.config.host}]` : cli.config.host}`)
+  const address = reachableAddress(url, cli.config.host)
+  const isOpen = !isLoopback(address)
+  const link = `${address}/login#code=${code}`
   const picture = isOpen && process.stdout.isTTY === true ? await qrCode(link) : undefined
   cli.out.result({ url: link }, () =>
     [

@@ -14,6 +14,12 @@ const STOP_MS = 10_000
 /** The services of this machine. */
 export type ServiceName = 'relay' | 'orchestrator'
 
+/**
+ * A service that dies this often before it was ready will not come up by trying. The relay says what is wrong at once; an
+ * orchestrator may have to wait a few seconds for the locks of one that was killed.
+ */
+const DEATHS_MAX: Record<ServiceName, number> = { relay: 1, orchestrator: 7 }
+
 /** The module a service is started from. */
 export function serviceMain(name: ServiceName): string {
   return fileURLToPath(import.meta.resolve(`@ai-orchestration/${name}/main`))
@@ -32,7 +38,9 @@ export class Supervised {
   readonly #events: SupervisorEvents
   #child: ChildProcess | undefined
   #isStopping = false
-  #quickDeaths = 0
+  #deaths = 0
+  #isReady = false
+  #hasGivenUp = false
   #pause = new AbortController()
   #life: Promise<void> = Promise.resolve()
 
@@ -47,9 +55,14 @@ export class Supervised {
     return this.#child?.pid
   }
 
-  /** How often in a row it died soon after its start. */
-  get quickDeaths(): number {
-    return this.#quickDeaths
+  /** True when it died so often before it was ready that trying again is pointless. */
+  get hasGivenUp(): boolean {
+    return this.#hasGivenUp
+  }
+
+  /** Says that it came up, so that from now on it is started again however often it dies. */
+  markReady(): void {
+    this.#isReady = true
   }
 
   /** Starts it. */
@@ -76,8 +89,10 @@ export class Supervised {
       const startedAt = performance.now()
       const how = await this.#runOnce()
       if (this.#isStopping) return
-      this.#quickDeaths = performance.now() - startedAt < STABLE_AFTER_MS ? this.#quickDeaths + 1 : 1
-      const pauseMs = Math.min(RESTART_FIRST_MS * 2 ** (this.#quickDeaths - 1), RESTART_MAX_MS)
+      this.#deaths = performance.now() - startedAt < STABLE_AFTER_MS ? this.#deaths + 1 : 1
+      this.#hasGivenUp = !this.#isReady && this.#deaths >= DEATHS_MAX[this.name]
+      if (this.#hasGivenUp) return
+      const pauseMs = Math.min(RESTART_FIRST_MS * 2 ** (this.#deaths - 1), RESTART_MAX_MS)
       this.#events.restarting(how, pauseMs)
       // Told to stop while pausing: the loop's condition ends it.
       await sleep(pauseMs, undefined, { signal: this.#pause.signal }).catch(() => undefined)

@@ -126,13 +126,18 @@ export class Agents {
    *
    * @throws AioError INVALID_INPUT when there is nothing to install; EXEC_ERROR, AGENT_NOT_READY as it fails.
    */
-  async install(agentId: string, version: string | undefined, progress: Progress): Promise<AgentInfo> {
+  async install(
+    agentId: string,
+    version: string | undefined,
+    progress: Progress,
+    signal?: AbortSignal,
+  ): Promise<AgentInfo> {
     const { package: source, name } = this.#require(agentId)
     if (source === undefined)
       throw new AioError('INVALID_INPUT', `${name} comes with the system; there is nothing to install.`)
     const before = this.#lastInstall
     const installing = before.then(() =>
-      this.#installation.install(agentId, source, version ?? source.version, progress),
+      this.#installation.install(agentId, source, version ?? source.version, progress, signal),
     )
     this.#lastInstall = installing.catch(() => undefined)
     const installed = await installing

@@ -43,12 +43,19 @@ export class Installation {
    * @returns the installed version.
    * @throws AioError EXEC_ERROR when npm fails; AGENT_NOT_READY when what came does not run here or is too old.
    */
-  async install(agentId: string, source: AgentPackage, wanted: string, progress: Progress): Promise<string> {
+  async install(
+    agentId: string,
+    source: AgentPackage,
+    wanted: string,
+    progress: Progress,
+    signal?: AbortSignal,
+  ): Promise<string> {
     await mkdir(join(this.#directory, agentId), { recursive: true })
     await mkdir(join(this.#directory, 'bin'), { recursive: true })
     const temporary = await mkdtemp(join(this.#directory, '.new-'))
     try {
-      await download(temporary, `${source.name}@${wanted}`, progress)
+      await download(temporary, `${source.name}@${wanted}`, progress, signal)
+      signal?.throwIfAborted()
       progress(85, 'Checking that it runs')
       const binary = await findBinary(temporary, source)
       const version = await versionOf(binary, temporary)
@@ -97,7 +104,12 @@ export class Installation {
   }
 }
 
-async function download(directory: string, what: string, progress: Progress): Promise<void> {
+async function download(
+  directory: string,
+  what: string,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   progress(5, `Downloading ${what}`)
   const timer = setInterval(() => {
     sizeOf(directory).then(
@@ -119,6 +131,7 @@ async function download(directory: string, what: string, progress: Progress): Pr
     await run(await npm(), ['install', '--prefix', directory, ...flags, '--', what], {
       cwd: directory,
       timeoutMs: DOWNLOAD_DEADLINE_MS,
+      ...(signal === undefined ? {} : { signal }),
     })
   } finally {
     clearInterval(timer)

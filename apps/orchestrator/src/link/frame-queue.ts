@@ -1,31 +1,43 @@
 import type { StreamFrame } from '@ai-orchestration/protocol'
 
-/** JSON bytes per call: half of what the relay takes, so that a call never meets the limit; one frame may be larger. */
-const CALL_BYTES_MAX = 512 * 1024
+/**
+ * JSON bytes per call; one frame may be larger. A quarter of what the relay takes: a key's echo waits for at most one call
+ * that is under way.
+ */
+const CALL_BYTES_MAX = 256 * 1024
 /** Frames per call; the relay takes no more. */
 const CALL_FRAMES_MAX = 1_024
 
-/** Frames on their way to the relay, in order. */
+/** Frames on their way to the relay: in order within a stream, and the streams in turns, so that none waits for a flood. */
 export class FrameQueue {
-  #frames: StreamFrame[] = []
+  // The stream whose turn it is stands first.
+  readonly #streams = new Map<string, StreamFrame[]>()
   #wake: (() => void) | undefined
 
   add(frame: StreamFrame): void {
-    this.#frames.push(frame)
+    const frames = this.#streams.get(frame.streamId)
+    if (frames === undefined) this.#streams.set(frame.streamId, [frame])
+    else frames.push(frame)
     this.#wake?.()
   }
 
   /** Waits until there are frames and takes as many as fit into one call; none when aborted. */
   async take(signal: AbortSignal): Promise<StreamFrame[]> {
-    if (this.#frames.length === 0) await this.#filled(signal)
+    if (this.#streams.size === 0) await this.#filled(signal)
+    const taken: StreamFrame[] = []
     let bytes = 0
-    let count = 0
-    for (const frame of this.#frames) {
+    for (const [streamId, frames] of this.#streams) {
+      const [frame] = frames
+      if (frame === undefined) continue
       bytes += Buffer.byteLength(JSON.stringify(frame))
-      if (count > 0 && (bytes > CALL_BYTES_MAX || count === CALL_FRAMES_MAX)) break
-      count++
+      if (taken.length > 0 && (bytes > CALL_BYTES_MAX || taken.length === CALL_FRAMES_MAX)) break
+      taken.push(frame)
+      frames.shift()
+      // To the end of the line, which this loop reaches again.
+      this.#streams.delete(streamId)
+      if (frames.length > 0) this.#streams.set(streamId, frames)
     }
-    return this.#frames.splice(0, count)
+    return taken
   }
 
   async #filled(signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 
 /** A process of this machine that cannot be mistaken for a later one with the same pid. */
 export interface HostProcess {
@@ -17,26 +17,31 @@ export function currentBootId(): string {
 
 /** When a process started, in clock ticks since boot; `undefined` when it does not exist or is a zombie. */
 export function startTimeOf(pid: number): string | undefined {
+  const fields = statOf(pid)
+  const [state] = fields
+  return state === undefined || state === 'Z' || state === 'X' ? undefined : fields[19]
+}
+
+/**
+ * Reminds the parent of a zombie to collect it. tmux 3.3a now and then misses the signal that tells it of the end of a
+ * terminal's program, and then never learns its status.
+ */
+export function remindParentOf(pid: number): void {
+  const [state, parent] = statOf(pid)
+  if (state !== 'Z' || readOrUndefined(`/proc/${parent}/comm`)?.trim() !== 'tmux: server') return
+  process.kill(Number(parent), 'SIGCHLD')
+}
+
+/** Fields of /proc/PID/stat from the third on. */
+function statOf(pid: number): string[] {
   const stat = readOrUndefined(`/proc/${pid}/stat`)
   // The name in parentheses may hold anything, so fields are counted from its end.
-  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const [state] = fields ?? []
-  return state === undefined || state === 'Z' || state === 'X' ? undefined : fields?.[19]
+  return stat === undefined ? [] : stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 /** Tells whether that very process still runs. */
 export function isAlive(process: HostProcess): boolean {
   return startTimeOf(process.pid) === process.startTime
-}
-
-/** The program a process runs, as its own mount namespace names it; `undefined` when it is gone. */
-export function programOf(pid: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/exe`)
-  } catch (error) {
-    if (isGone(error)) return undefined
-    throw error
-  }
 }
 
 /** Reads a small file of /proc or /sys; `undefined` when it, or its process, is gone. */

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type CommandInput, containerIdOf, type OrchestratorEvent, type Session } from '@ai-orchestration/protocol'
 import { pino } from 'pino'
@@ -7,6 +7,7 @@ import { cleanEnv, run } from '../process/run.ts'
 import { Projects } from '../project/projects.ts'
 import { Tmux } from '../terminal/tmux.ts'
 import { mountPoints, unmount } from './mounts.ts'
+import { shortHash } from './paths.ts'
 import { Runc } from './runc.ts'
 import type { AgentSource, DoorKeeper, Launch } from './services.ts'
 import { Sessions } from './sessions.ts'
@@ -46,10 +47,11 @@ export class TestMachine implements AsyncDisposable {
     return join(this.dir, 'home')
   }
 
-  static async start(): Promise<TestMachine> {
-    const dir = await mkdtemp('/tmp/aio-s-')
-    await run('chmod', ['755', dir])
-    await mkdir(join(dir, 'run'), { mode: 0o711 })
+  /** @param existing the directory of a machine whose orchestrator has died. */
+  static async start(existing?: string): Promise<TestMachine> {
+    const dir = existing ?? (await mkdtemp('/tmp/aio-s-'))
+    await chmod(dir, 0o755)
+    await mkdir(join(dir, 'run'), { recursive: true, mode: 0o711 })
     const log = quiet
     const projects = await Projects.open({
       projectsDir: join(dir, 'projects'),
@@ -147,7 +149,13 @@ export class TestMachine implements AsyncDisposable {
   async leftovers(id: string): Promise<string[]> {
     const name = containerIdOf(id)
     const [containers, terminals] = await Promise.all([this.runc.list(), this.tmux.list()])
-    const groups = await run('find', ['/sys/fs/cgroup', '-maxdepth', '3', '-name', `*${name}*`])
+    const groups = await run('find', [
+      '/sys/fs/cgroup',
+      '-maxdepth',
+      '3',
+      '-name',
+      `aio-${shortHash(this.run)}-${name}`,
+    ])
     return [
       ...containers.filter((container) => container.id === name).map(() => 'container'),
       ...terminals.filter((terminal) => terminal.name === name).map(() => 'terminal'),

@@ -4,6 +4,9 @@ import type { TerminalLog } from './terminal-log.ts'
 const CHUNK_BYTES = 256 * 1024
 /** Longest sequence looked for, in bytes; so much of a chunk is looked at again with the next one. */
 const OVERLAP_BYTES = 32
+/** Begins the sequences that set and reset private modes, and the one that resets the whole terminal. */
+const SET = '\x1b[?'
+const RESET = '\x1bc'
 
 /**
  * Terminal modes that tmux keeps and does not tell (3.3a has no format for them): found by reading the log, each byte
@@ -30,12 +33,17 @@ export class PrivateModes {
 
   #scan(chunk: Buffer): void {
     // indexOf is far faster than a pattern over megabytes of coloured text, in which `ESC [` is everywhere.
-    for (let at = chunk.indexOf('\x1b'); at >= 0; at = chunk.indexOf('\x1b', at + 1)) {
-      const next = chunk[at + 1]
-      if (next === 0x63)
-        this.#reset() // ESC c
-      else if (next === 0x5b && chunk[at + 2] === 0x3f)
-        this.#apply(chunk.toString('latin1', at + 3, at + OVERLAP_BYTES))
+    let set = chunk.indexOf(SET)
+    let reset = chunk.indexOf(RESET)
+    while (set >= 0 || reset >= 0) {
+      if (reset < 0 || (set >= 0 && set < reset)) {
+        this.#apply(chunk.toString('latin1', set + SET.length, set + OVERLAP_BYTES))
+        set = chunk.indexOf(SET, set + 1)
+      } else {
+        this.isBracketedPaste = false
+        this.isFocusReported = false
+        reset = chunk.indexOf(RESET, reset + 1)
+      }
     }
   }
 
@@ -45,10 +53,5 @@ export class PrivateModes {
       if (mode === '2004') this.isBracketedPaste = letter === 'h'
       if (mode === '1004') this.isFocusReported = letter === 'h'
     }
-  }
-
-  #reset(): void {
-    this.isBracketedPaste = false
-    this.isFocusReported = false
   }
 }

@@ -42,7 +42,11 @@ export function SessionGroup(props: {
         >
           {isOpen ? <ChevronDown className="icon-14" /> : <ChevronRight className="icon-14" />}
         </button>
-        <Link href={`/projects/${project.id}`} prefetch={false} className="truncate font-semibold hover:underline">
+        <Link
+          href={`/projects/${project.id}`}
+          prefetch={false}
+          className="truncate font-semibold hover:underline max-md:py-3"
+        >
           {project.title ?? project.name}
         </Link>
         <span className="truncate text-12 text-ink-3 max-md:hidden">{facts.join(' · ')}</span>

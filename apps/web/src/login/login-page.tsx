@@ -1,11 +1,11 @@
 import { KeyRound } from 'lucide-react'
-import Head from 'next/head'
 import { useRouter } from 'next/router'
 import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { deviceToken, setDeviceToken } from '../relay/device-token.ts'
 import { useLogoutReason } from '../relay/log-out.ts'
 import { exchange, LoginError } from '../relay/login.ts'
 import { closeRelayClient } from '../relay/relay-client.ts'
+import { PageTitle } from '../shell/page-title.tsx'
 import { Button } from '../ui/button.tsx'
 import { CopyLine } from '../ui/copy-line.tsx'
 import { Field, Input } from '../ui/field.tsx'
@@ -25,9 +25,7 @@ export function LoginPage() {
   }
   return (
     <div className="grid h-dvh grid-rows-[1fr_auto] overflow-y-auto bg-surface-0 [--cut:var(--bg-0)]">
-      <Head>
-        <title>Log in · AI Orchestration</title>
-      </Head>
+      <PageTitle title="Log in" />
       <main className="grid place-items-center px-5 py-8">
         <div className="-mt-10 w-full max-w-[376px] max-md:mt-0">
           <div className="mb-5 flex items-center gap-2.5">

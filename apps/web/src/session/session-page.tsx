@@ -9,6 +9,7 @@ import { Banner } from '../shell/banner.tsx'
 import { BottomTabs } from '../shell/bottom-nav.tsx'
 import { useDialogs } from '../shell/dialogs.tsx'
 import { NotFound } from '../shell/not-found.tsx'
+import { PageTitle } from '../shell/page-title.tsx'
 import { useRouteId } from '../shell/route-id.ts'
 import { Button } from '../ui/button.tsx'
 import { cx } from '../ui/cx.ts'
@@ -110,6 +111,7 @@ function Header({
   const title = session?.title ?? started?.input.title ?? session?.name ?? started?.input.name ?? id
   return (
     <header className="flex h-12 flex-none items-center gap-2 border-b border-line-1 px-5 max-md:h-[52px] max-md:gap-0 max-md:px-0">
+      <PageTitle title={title} />
       <Link
         href="/"
         prefetch={false}
@@ -215,6 +217,15 @@ function Tabs(props: {
             role="tab"
             aria-selected={props.view === id}
             aria-controls="session-panel"
+            tabIndex={props.view === id ? 0 : -1}
+            onKeyDown={(event) => {
+              if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return
+              const other = VIEWS.find((each) => each.id !== id)
+              if (other === undefined) return
+              props.onChange(other.id)
+              event.currentTarget.parentElement?.querySelector<HTMLElement>(`[data-view="${other.id}"]`)?.focus()
+            }}
+            data-view={id}
             onClick={() => props.onChange(id)}
             className={cx(
               'relative flex cursor-default items-center gap-[7px] px-2.5 font-medium focus-visible:shadow-focus-inset',

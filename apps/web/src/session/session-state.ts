@@ -93,5 +93,7 @@ function runningLine(session: Session): string {
 
 function failedLine(exit: SessionExit | undefined): string {
   const last = exit?.lastLines?.findLast((line) => line.trim() !== '')
-  return last === undefined ? exitLine(exit) : `${exitLine(exit)}: ${last.trim()}`
+  return last === undefined
+    ? `Failed at its start: ${exitLine(exit).toLowerCase()}`
+    : `${exitLine(exit)}: ${last.trim()}`
 }

@@ -41,7 +41,7 @@ function Ended({ session, face }: { session: Session; face: SessionFace }) {
       <StateGlyph state={face.glyph} label={face.word} />
       <p className="min-w-0 flex-1 basis-64">
         <b className="font-semibold">
-          {session.state === 'failed' ? `Failed. ${exitLine(session.exit)}` : exitLine(session.exit)}
+          {session.state === 'failed' ? `Failed at its start. ${exitLine(session.exit)}` : exitLine(session.exit)}
         </b>
         {session.exit !== undefined && <span className="text-ink-3"> at {clockTime(session.exit.at)}</span>}
         <span className="text-ink-2">

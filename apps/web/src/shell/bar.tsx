@@ -6,12 +6,14 @@ import { Button } from '../ui/button.tsx'
 import { Kbd } from '../ui/kbd.tsx'
 import { ConnectionDot } from './connection-line.tsx'
 import { useDialogs } from './dialogs.tsx'
+import { PageTitle } from './page-title.tsx'
 
 /** The bar at the top of a place: its title, what belongs to it, and New session. */
-export function Bar({ title, children, projectId }: { title: ReactNode; children?: ReactNode; projectId?: string }) {
+export function Bar({ title, children, projectId }: { title: string; children?: ReactNode; projectId?: string }) {
   const dialogs = useDialogs()
   return (
     <header className="flex h-12 flex-none items-center gap-2 border-b border-line-1 px-5 max-md:h-[52px] max-md:pr-2 max-md:pl-4">
+      <PageTitle title={title} />
       <h1 className="min-w-0 truncate text-14 font-semibold max-md:text-20">{title}</h1>
       <span className="flex-1" />
       {children !== undefined && (

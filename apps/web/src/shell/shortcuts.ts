@@ -28,7 +28,7 @@ export function useShortcuts(newSessionProjectId: string | undefined): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const key = event.key.toLowerCase()
-      if ((event.metaKey || event.ctrlKey) && key === 'k' && !isTerminal(event.target)) {
+      if (key === 'k' && (event.metaKey || (event.ctrlKey && !isTerminal(event.target)))) {
         event.preventDefault()
         dialogs.open({ kind: 'palette' })
         return

@@ -1,6 +1,6 @@
 import '@xterm/xterm/css/xterm.css'
 import { Copy } from 'lucide-react'
-import { useCallback, useRef, useState } from 'react'
+import { useCallback, useEffect, useRef, useState } from 'react'
 import { useOfflineReason } from '../relay/connection.ts'
 import { useRoleReason } from '../relay/use-fleet.ts'
 import { Button } from '../ui/button.tsx'
@@ -13,6 +13,7 @@ import { useSessionTerminal } from './use-session-terminal.ts'
 /** A session's terminal: a line about it, the screen, and on phones the keys that a phone lacks. */
 export function TerminalView(props: { sessionId: string; isOver: boolean; lastLines: string[] | undefined }) {
   const host = useRef<HTMLDivElement>(null)
+  const place = useRef<HTMLElement>(null)
   const [latch, setLatch] = useState<Latch>('off')
   const latched = useRef(latch)
   latched.current = latch
@@ -30,6 +31,11 @@ export function TerminalView(props: { sessionId: string; isOver: boolean; lastLi
     canType,
     input: withLatch,
   })
+
+  // A terminal that is taller than its place shows its end, which is where things happen.
+  useEffect(() => {
+    if (facts.size !== undefined || props.isOver) place.current?.scrollTo({ top: place.current.scrollHeight })
+  }, [facts.size, props.isOver])
 
   const copy = async () => {
     const terminal = screen.current?.terminal
@@ -58,7 +64,7 @@ export function TerminalView(props: { sessionId: string; isOver: boolean; lastLi
             onClick={claimSize}
             className="max-md:!px-2 max-md:!text-13"
           >
-            Fit to my window
+            Fit<span className="max-md:sr-only"> to my window</span>
           </Button>
         )}
         {role !== undefined && <span className="text-ink-3">{role}</span>}
@@ -80,6 +86,7 @@ export function TerminalView(props: { sessionId: string; isOver: boolean; lastLi
         </p>
       )}
       <section
+        ref={place}
         aria-label="Terminal"
         onPointerDown={() => screen.current?.terminal.focus()}
         className={cx(
@@ -118,7 +125,7 @@ function SizeLine({
   if (isOver) return <span>Ended</span>
   if (facts.size === undefined) return <span>{facts.problem === undefined ? 'Attaching' : 'Not attached'}</span>
   return (
-    <span>
+    <span className="min-w-0 truncate">
       {facts.size.cols} × {facts.size.rows}, sized by{' '}
       <span className="text-ink-1">{facts.isMySize ? 'this window' : 'another viewer'}</span>
       {isOffline && <span className="text-needs">, as of before the connection was lost</span>}
