@@ -40,7 +40,7 @@ const logInByLink = async (page: Page) => {
 }
 
 const fits = (page: Page) =>
-  page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth)
+  page.evaluate<boolean>('document.documentElement.scrollWidth <= document.documentElement.clientWidth')
 
 describe('the web app', () => {
   it('leads to the login without a token, and complains of nothing', async () => {
@@ -72,7 +72,7 @@ describe('the web app', () => {
     await pasted.page.getByLabel('Access token').fill(platform.token)
     await pasted.page.getByRole('button', { name: 'Log in' }).click()
     await pasted.page.waitForURL(`${platform.httpUrl}/`)
-    const kept = await pasted.page.evaluate(() => Object.values(localStorage).join('\n'))
+    const kept = await pasted.page.evaluate<string>("Object.values(localStorage).join('\\n')")
     expect(kept).not.toContain(platform.token)
     await pasted.context.close()
   })
@@ -153,7 +153,7 @@ describe('the web app', () => {
     await page.getByRole('button', { name: 'Terminate this session' }).click()
     await page.getByRole('button', { name: 'Terminate', exact: true }).click()
     await page.getByText('typed.txt').waitFor()
-    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Keep session')
+    expect(await page.evaluate<string>('document.activeElement.textContent')).toBe('Keep session')
     await screenshot(page, 'web-work-at-risk')
     await page.getByRole('button', { name: 'Archive and terminate' }).click()
     await page.waitForURL(`${platform.httpUrl}/`)
@@ -178,7 +178,7 @@ describe('the web app', () => {
     const devices = before.filter((token) => token.revokedAt === undefined && / on /.test(token.name))
     for (const token of devices) await client.tokens.revoke.mutate({ tokenId: token.id })
     await phone.page.getByText('This device was logged out.').waitFor()
-    expect(await phone.page.evaluate(() => localStorage.length)).toBe(0)
+    expect(await phone.page.evaluate<number>('localStorage.length')).toBe(0)
   })
 
   it('loads no more than it promised before the terminal', async () => {

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '@ai-orchestration/protocol'
+import { type ErrorCode, errorCodeSchema } from '@ai-orchestration/protocol'
 
 /** An error of the relay as the page shows it. */
 export interface ReadError {
@@ -12,9 +12,10 @@ export function readError(thrown: unknown): ReadError {
   const message = thrown instanceof Error ? thrown.message : String(thrown)
   for (const source of sourcesOf(thrown)) {
     const code = Reflect.get(source, 'code')
-    if (typeof code !== 'string') continue
+    const known = errorCodeSchema.safeParse(code)
+    if (!known.success) continue
     const details: unknown = Reflect.get(source, 'details')
-    return { code: code as ErrorCode, message, details: isRecord(details) ? details : {} }
+    return { code: known.data, message, details: isRecord(details) ? details : {} }
   }
   return { code: 'UNKNOWN', message, details: {} }
 }

@@ -5,7 +5,7 @@ import type { Terminal } from '@xterm/xterm'
  * itself, and those answers would be typed into the session once per viewer. tmux has answered them already. Also
  * swallows what a program must not do to a person's browser: write its clipboard (OSC 52), move or report its window.
  */
-export function makeInert(terminal: Terminal): void {
+export function makeInert(terminal: Pick<Terminal, 'parser'>): void {
   const { parser } = terminal
   const swallow = () => true
   // Device attributes 1, 2, 3; device status; mode and version requests; window operations; terminal parameters.
