@@ -78,11 +78,7 @@ async function buildWeb() {
   const wanted = hashOf([...sources, join(root, 'pnpm-lock.yaml')], baked)
   if (isStamped(stamp, wanted)) return
   await step('Building the web app', async (show) => {
-    await must(
-      [join(root, 'node_modules/.bin/turbo'), 'run', 'build', '--filter=@ai-orchestration/web'],
-      show,
-      withNode24(),
-    )
+    await must([...pnpm, '--filter', '@ai-orchestration/web', 'run', 'build'], show, withNode24())
   })
   mkdirSync(out, { recursive: true })
   writeFileSync(stamp, wanted)
