@@ -45,8 +45,5 @@ export function printFigures(figures: readonly Figure[], isJson: boolean): void 
 }
 
 function round(value: number): string {
-  return value
-    .toPrecision(3)
-    .replace(/\.?0+$/, '')
-    .replace(/e\+\d+$/, (exponent) => exponent)
+  return String(Number(value.toPrecision(3)))
 }
