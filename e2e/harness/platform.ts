@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -234,8 +234,11 @@ async function removeSessions(aioRun: string, projectsDir: string): Promise<void
   for (const id of ids.split('\n').filter(Boolean)) await exec('runc', [...runc, 'delete', '-f', id]).catch(() => '')
   await exec('tmux', ['-S', join(aioRun, 'tmux.sock'), 'kill-server']).catch(() => '')
   const mounts = (await readFile('/proc/mounts', 'utf8')).split('\n').map((line) => line.split(' ')[1] ?? '')
-  for (const mount of mounts.filter((path) => path.startsWith(projectsDir) || path.startsWith(aioRun)).reverse())
-    await exec('umount', ['-l', mount]).catch(() => '')
+  // Where an orchestrator puts root filesystems when AIO_RUN lies in a directory that others cannot enter.
+  const rootfs = join('/run/aio-rootfs', createHash('sha256').update(aioRun).digest('hex').slice(0, 12))
+  const isOwn = (path: string) => [projectsDir, aioRun, rootfs].some((directory) => path.startsWith(directory))
+  for (const mount of mounts.filter(isOwn).reverse()) await exec('umount', ['-l', mount]).catch(() => '')
+  await exec('rm', ['-rf', '--one-file-system', rootfs]).catch(() => '')
 }
 
 /** A port of the loopback that nobody listens on now. */

@@ -22,6 +22,7 @@ export function buildProgram(program: Command, version: string, run: Runner): Co
   addProjects(program, run)
   addSessions(program, run)
   addAgents(program, run)
+  addRootfs(program, run)
   addCommands(program, run)
   addOriginalSpellings(program, run)
   return program
@@ -185,6 +186,18 @@ function addAgents(program: Command, run: Runner): void {
     .action((agent: string, _, self) =>
       run(flagsOf(self), async (cli) => (await import('./commands/agents.ts')).installAgent(cli, agent)),
     )
+}
+
+function addRootfs(program: Command, run: Runner): void {
+  const rootfs = program.command('rootfs').description('what containers of a machine start from')
+  rootfs
+    .command('info')
+    .description('show what new sessions start from')
+    .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/rootfs.ts')).showRootfs(cli)))
+  rootfs
+    .command('build')
+    .description('build a root filesystem of its own from the Debian packages of the machine; takes about a minute')
+    .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/rootfs.ts')).buildRootfs(cli)))
 }
 
 function addCommands(program: Command, run: Runner): void {

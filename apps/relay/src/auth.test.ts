@@ -32,6 +32,8 @@ const EXPECTED: Record<string, Access> = {
   'sessions.execInput': 'operator',
   'agents.list': 'viewer',
   'agents.install': 'operator',
+  'rootfs.info': 'viewer',
+  'rootfs.build': 'admin',
   'commands.run': 'operator',
   'commands.get': 'viewer',
   'commands.list': 'viewer',

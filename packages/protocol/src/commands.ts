@@ -1,6 +1,14 @@
 import { z } from 'zod'
 import { cloneUrlSchema } from './clone-url.ts'
-import { agentInfoSchema, archiveSchema, projectSchema, sessionSchema, timestampSchema, titleSchema } from './domain.ts'
+import {
+  agentInfoSchema,
+  archiveSchema,
+  projectSchema,
+  rootfsInfoSchema,
+  sessionSchema,
+  timestampSchema,
+  titleSchema,
+} from './domain.ts'
 import { wireErrorSchema } from './errors.ts'
 import { commandIdSchema, orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
@@ -72,6 +80,8 @@ export const BUILT_IN_COMMANDS = {
     }),
     output: agentInfoSchema,
   },
+  rootfs_info: { input: z.strictObject({}), output: rootfsInfoSchema },
+  build_rootfs: { input: z.strictObject({}), output: rootfsInfoSchema },
 } as const
 
 /** Name of a built-in command. */

@@ -31,6 +31,24 @@ export const agentInfoSchema = z.object({
 })
 export type AgentInfo = z.infer<typeof agentInfoSchema>
 
+/** What new containers of a machine start from. */
+export const rootfsInfoSchema = z.object({
+  /** `skeleton`: this machine's own /usr, read-only, under a few generated files; `built`: a directory at ROOTFS_DIR. */
+  kind: z.enum(['skeleton', 'built']),
+  /** Where it lies on the orchestrator's machine. */
+  path: z.string(),
+  /** Absent when it was not made by `aio rootfs build`. */
+  builtAt: timestampSchema.optional(),
+  /** Space it takes on disk. */
+  bytes: z.number().int().nonnegative().optional(),
+  distribution: z.string().optional(),
+  /** How many packages are installed in it. */
+  packages: z.number().int().nonnegative().optional(),
+  /** Sessions that run on it now; the others run on an earlier one. */
+  inUseBy: z.array(sessionIdSchema),
+})
+export type RootfsInfo = z.infer<typeof rootfsInfoSchema>
+
 /** How well sessions of a machine are isolated; `degraded` only after an admin's explicit setting. */
 export const isolationSchema = z.enum(['full', 'degraded'])
 export type Isolation = z.infer<typeof isolationSchema>

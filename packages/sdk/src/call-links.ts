@@ -14,6 +14,7 @@ const COMMAND_PATHS: ReadonlySet<string> = new Set([
   'sessions.create',
   'sessions.terminate',
   'agents.install',
+  'rootfs.build',
   'commands.run',
 ])
 

@@ -165,7 +165,7 @@ async function checkRootfs(config: OrchestratorConfig): Promise<Finding> {
   )
   return isThere
     ? { ok: true, message: config.rootfsDir }
-    : { ok: true, message: "skeleton over this machine's /usr, read-only" }
+    : { ok: true, message: "skeleton over this machine's /usr, read-only; `aio rootfs build` makes one of its own" }
 }
 
 async function checkDisk(config: OrchestratorConfig): Promise<Finding> {

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { AioError } from '@ai-orchestration/protocol'
 import { spawnPiped } from '../process/spawn-piped.ts'
+import type { RootFilesystem, Rootfs } from '../rootfs/rootfs.ts'
 import { type Cgroups, DEFAULT_LIMITS } from './cgroups.ts'
 import { type Bind, containerConfig } from './container.ts'
-import type { Rootfs } from './rootfs.ts'
 import type { Runc } from './runc.ts'
 
 /** Containers of this name belong to nobody once the orchestrator that started them is gone. */
@@ -25,6 +25,8 @@ export interface HelperRun {
   binds: readonly Bind[]
   env?: Readonly<Record<string, string>>
   deadlineMs?: number
+  /** The current one when absent. */
+  rootfs?: Rootfs
   /** Receives stdout as it comes; the helper waits for it. What it throws ends the helper. */
   onOutput: (stdout: Readable) => Promise<void>
 }
@@ -38,7 +40,7 @@ export interface HelperResult {
 interface HelperServices {
   aioRun: string
   runc: Runc
-  rootfs: Rootfs
+  rootfs: RootFilesystem
   seccomp: Record<string, unknown>
   cgroups: Cgroups
   cgroupOf: (containerId: string) => string
@@ -51,9 +53,15 @@ interface HelperServices {
  */
 export class HelperContainers {
   readonly #services: HelperServices
+  #running = 0
 
   constructor(services: HelperServices) {
     this.#services = services
+  }
+
+  /** True while no helper runs or is about to. */
+  get isIdle(): boolean {
+    return this.#running === 0
   }
 
   /** Runs a program in a helper and answers its whole output, at most `maxBytes`. @throws AioError LIMIT, TIMEOUT. */
@@ -83,11 +91,13 @@ export class HelperContainers {
     const { aioRun, runc } = this.#services
     const id = `${HELPER_PREFIX}${randomBytes(6).toString('hex')}`
     const bundle = join(aioRun, 's', id)
-    await mkdir(bundle, { recursive: true, mode: 0o711 })
+    this.#running += 1
     try {
+      await mkdir(bundle, { recursive: true, mode: 0o711 })
       await writeFile(join(bundle, 'config.json'), JSON.stringify(this.#config(id, helper)), { mode: 0o600 })
       return await this.#watch(id, runc.runArgv(id, bundle), helper)
     } finally {
+      this.#running -= 1
       await rm(bundle, { recursive: true, force: true })
     }
   }
@@ -122,7 +132,8 @@ export class HelperContainers {
   }
 
   #config(id: string, helper: HelperRun): object {
-    const { rootfs, seccomp, cgroups, cgroupOf } = this.#services
+    const { seccomp, cgroups, cgroupOf } = this.#services
+    const rootfs = helper.rootfs ?? this.#services.rootfs.current
     return containerConfig({
       hostname: 'helper',
       argv: helper.argv,

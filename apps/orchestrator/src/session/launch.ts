@@ -19,7 +19,8 @@ const START_DEADLINE_MS = 30_000
 
 /** Writes what runc reads: the bundle's `config.json`. No secret is in it (I-4). */
 export async function writeConfig(runtime: SessionRuntime, id: string, launch: Launch): Promise<void> {
-  const { rootfs, seccomp, cgroups, agents } = runtime
+  const { seccomp, cgroups, agents } = runtime
+  const rootfs = runtime.rootfs.current
   const { worktree, bundle, home } = runtime.paths(id)
   const config = containerConfig({
     hostname: parseSessionId(id)?.name ?? id,

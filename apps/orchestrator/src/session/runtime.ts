@@ -1,10 +1,10 @@
 import { parseSessionId } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
+import { RootFilesystem } from '../rootfs/rootfs.ts'
 import { BaseCache } from './base.ts'
 import { Cgroups } from './cgroups.ts'
 import { HelperContainers } from './helper.ts'
 import { type SessionPaths, sessionPaths, shortHash } from './paths.ts'
-import { prepareRootfs, type Rootfs } from './rootfs.ts'
 import { Runc } from './runc.ts'
 import { loadSeccompProfile } from './seccomp.ts'
 import type { SessionServices } from './services.ts'
@@ -22,7 +22,7 @@ export interface SessionRuntime extends SessionServices {
   store: SessionStore
   runc: Runc
   cgroups: Cgroups
-  rootfs: Rootfs
+  rootfs: RootFilesystem
   seccomp: Record<string, unknown>
   helpers: HelperContainers
   bases: BaseCache
@@ -41,7 +41,7 @@ export interface SessionRuntime extends SessionServices {
 export async function openRuntime(services: SessionServices): Promise<SessionRuntime> {
   const { aioRun, rootfsDir } = services.config
   const now = services.now ?? (() => new Date())
-  const rootfs = await prepareRootfs(aioRun, rootfsDir)
+  const rootfs = await RootFilesystem.open(aioRun, rootfsDir)
   const runc = new Runc(aioRun)
   const cgroups = new Cgroups()
   const seccomp = loadSeccompProfile()

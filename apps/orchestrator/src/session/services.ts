@@ -1,6 +1,7 @@
 import type { OrchestratorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
 import type { ProjectPaths, ProjectRecord } from '../project/projects.ts'
+import type { Bootstrap } from '../rootfs/bootstrap.ts'
 import type { NewTerminal, TerminalState } from '../terminal/tmux.ts'
 
 /** What sessions need to know of projects. */
@@ -56,4 +57,6 @@ export interface SessionServices {
   doors: DoorKeeper
   /** Now; the machine's clock when absent. */
   now?: () => Date
+  /** Fills a root filesystem; mmdebstrap when absent. */
+  bootstrap?: Bootstrap
 }

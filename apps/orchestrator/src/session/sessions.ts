@@ -10,6 +10,7 @@ import {
   type WorkAtRisk,
 } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
+import { RootfsBuilder } from '../rootfs/rootfs-builder.ts'
 import { adoptSessions } from './adopt.ts'
 import { createSession } from './create.ts'
 import { HomeComing } from './home-coming.ts'
@@ -23,6 +24,8 @@ import { terminateSession } from './terminate.ts'
 
 /** The sessions of this machine. */
 export class Sessions implements AsyncDisposable {
+  /** What new sessions start from. */
+  readonly rootfs: RootfsBuilder
   readonly #runtime: SessionRuntime
   readonly #homeComing: HomeComing
   readonly #life: SessionLife
@@ -39,6 +42,7 @@ export class Sessions implements AsyncDisposable {
 
   private constructor(runtime: SessionRuntime) {
     this.#runtime = runtime
+    this.rootfs = new RootfsBuilder(runtime)
     this.#homeComing = new HomeComing(runtime)
     this.#life = new SessionLife(runtime, this.#homeComing)
   }
@@ -46,6 +50,7 @@ export class Sessions implements AsyncDisposable {
   /** Takes over what an earlier orchestrator left. */
   async adopt(): Promise<void> {
     await adoptSessions(this.#runtime, this.#life)
+    await this.rootfs.prune()
   }
 
   /** All sessions, or those of one project, by id. */
@@ -92,6 +97,7 @@ export class Sessions implements AsyncDisposable {
         return await terminateSession(this.#runtime, this.#homeComing, id, options, steps)
       } finally {
         if (this.get(id)?.state === 'running') this.#life.watch(id)
+        await this.rootfs.prune()
       }
     })
   }

@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import { StepList, type StepReport } from '../command/steps.ts'
 import { cleanEnv, run } from '../process/run.ts'
 import { Projects } from '../project/projects.ts'
+import { type Bootstrap, bootstrapDebian } from '../rootfs/bootstrap.ts'
 import { Tmux } from '../terminal/tmux.ts'
 import { mountPoints, unmount } from './mounts.ts'
 import { shortHash } from './paths.ts'
@@ -22,6 +23,7 @@ export class TestMachine implements AsyncDisposable {
   launch: Launch = { argv: ['/bin/bash', '--norc', '--noprofile'], env: {} }
   readonly tmux: Tmux
   failAttach = false
+  bootstrap: Bootstrap | undefined
   /** What could not be undone. */
   readonly problems: string[] = []
   #sessions: Sessions | undefined
@@ -75,6 +77,7 @@ export class TestMachine implements AsyncDisposable {
       tmux: this.tmux,
       agents: this.#agents(),
       doors: this.#doors(),
+      bootstrap: async (...args) => await (this.bootstrap ?? bootstrapDebian)(...args),
     })
     sessions.onChange((event) => this.events.push(event))
     this.#sessions = sessions

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { aboutOf, checkedInput, refuseLocalClone } from './built-in.ts'
+import { aboutOf, checkedInput, refuseAdminCommand, refuseLocalClone } from './built-in.ts'
 
 test('keys that could reach a prototype are dropped from what custom commands get, at any depth (B-08)', () => {
   const input: unknown = JSON.parse('{"a":[{"__proto__":{"polluted":1},"b":1}],"constructor":{"prototype":{}}}')
@@ -21,4 +21,10 @@ test('local paths are cloned for admins only', () => {
     expect(() => refuseLocalClone('create_project', { repoUrl }, true)).not.toThrow()
   }
   expect(() => refuseLocalClone('create_project', { repoUrl: 'https://example.org/a' }, false)).not.toThrow()
+})
+
+test('a root filesystem is built for admins only, also when it is asked for by name', () => {
+  expect(() => refuseAdminCommand('build_rootfs', false)).toThrow(/admin/)
+  expect(() => refuseAdminCommand('build_rootfs', true)).not.toThrow()
+  expect(() => refuseAdminCommand('rootfs_info', false)).not.toThrow()
 })

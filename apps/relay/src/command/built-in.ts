@@ -56,6 +56,18 @@ export function aboutOf(command: string, input: unknown): About {
   return projectId === undefined || !isSlug(projectId) ? {} : { projectId }
 }
 
+/** Commands that change what every session of a machine runs on. */
+const ADMIN_COMMANDS: ReadonlySet<string> = new Set<BuiltInCommand>(['build_rootfs'])
+
+/** Refuses a command of admins to anyone else, by whatever procedure it was asked for. @throws AioError FORBIDDEN */
+export function refuseAdminCommand(command: string, isAdmin: boolean): void {
+  if (isAdmin || !ADMIN_COMMANDS.has(command)) return
+  throw new AioError(
+    'FORBIDDEN',
+    `Only an admin may run ${command}: it changes what every new session of the machine runs on. Ask an admin.`,
+  )
+}
+
 /** Refuses a clone from the machine's own disk for anyone but admins. @throws AioError FORBIDDEN */
 export function refuseLocalClone(command: string, input: unknown, isAdmin: boolean): void {
   const repoUrl = command === 'create_project' ? textField(input, 'repoUrl') : undefined

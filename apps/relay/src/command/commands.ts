@@ -11,7 +11,7 @@ import { ulid } from 'ulid'
 import type { z } from 'zod'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { CancelOutcome } from '../router/commands.ts'
-import { aboutOf, checkedInput, refuseLocalClone } from './built-in.ts'
+import { aboutOf, checkedInput, refuseAdminCommand, refuseLocalClone } from './built-in.ts'
 import { contentHash } from './content-hash.ts'
 import type { Entry, Ledger } from './ledger.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -105,6 +105,7 @@ export class Commands {
     const { command, commandId, orchestratorId, ttlMs } = request
     const isAdmin = principal.roles.includes('admin')
     const input = checkedInput(command, request.input)
+    refuseAdminCommand(command, isAdmin)
     refuseLocalClone(command, input, isAdmin)
     const about = aboutOf(command, input)
     const target = route(this.#fleet, { command, about, orchestratorId, mayWait: ttlMs !== undefined })

@@ -5,6 +5,7 @@ import { eventsRouter } from './events.ts'
 import { orchestratorRouter } from './orchestrator.ts'
 import { orchestratorsRouter } from './orchestrators.ts'
 import { projectsRouter } from './projects.ts'
+import { rootfsRouter } from './rootfs.ts'
 import { sessionsRouter } from './sessions.ts'
 import { terminalRouter } from './terminal.ts'
 import { tokensRouter } from './tokens.ts'
@@ -17,6 +18,7 @@ export const appRouter = router({
   projects: projectsRouter,
   sessions: sessionsRouter,
   agents: agentsRouter,
+  rootfs: rootfsRouter,
   commands: commandsRouter,
   events: eventsRouter,
   terminal: terminalRouter,

@@ -1,15 +1,32 @@
 import { createHash } from 'node:crypto'
-import { chmod, lstat, mkdir, readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
-import type { Bind } from './container.ts'
-import { isMounted, unmount } from './mounts.ts'
+import type { Bind } from '../session/container.ts'
+import { isMounted, unmount } from '../session/mounts.ts'
+import { shortHash } from '../session/paths.ts'
 import { buildSkeleton, skeletonStamp } from './skeleton.ts'
 
-/** The root filesystem every container of this machine starts from. */
+/** A root filesystem that containers can start from. */
 export interface Rootfs {
+  /** Where runc finds it. */
   path: string
+  /** The directory it was made in; `undefined` when it is the skeleton. */
+  source: string | undefined
   /** What is to be mounted into it: /usr of the host, when it is the skeleton. */
   binds: readonly Bind[]
 }
@@ -30,26 +47,74 @@ const HARMLESS_DEV_LINKS: Record<string, string> = {
 /** Where the root filesystem is put when AIO_RUN lies in a place that other users cannot enter, such as a home. */
 const REACHABLE = '/run/aio-rootfs'
 
-/**
- * Puts the root filesystem at `$AIO_RUN/rootfs`: the one at `rootfsDir` when it exists, else the skeleton. runc 1.1 fails
- * with "permission denied" when the container's user cannot walk there, so where that is not possible it is put at
- * `/run/aio-rootfs/{hash of AIO_RUN}`.
- *
- * @throws AioError ISOLATION_UNAVAILABLE when it cannot be used, with what to do.
- */
-export async function prepareRootfs(aioRun: string, rootfsDir: string): Promise<Rootfs> {
-  await mkdir(aioRun, { recursive: true, mode: 0o711 })
-  await chmod(aioRun, 0o711)
-  const path = join(await reachablePlace(aioRun), 'rootfs')
-  if (await isDirectory(rootfsDir)) {
-    await checkRootfs(rootfsDir)
-    await bindRootfs(rootfsDir, path)
-    return { path, binds: [] }
+/** What new containers start from; it can be replaced while others run, which keep what they started with. */
+export class RootFilesystem {
+  readonly #place: string
+  readonly #rootfsDir: string
+  #current: Rootfs
+
+  /**
+   * Makes the root filesystem ready: the one at `rootfsDir` when it exists, else the skeleton.
+   *
+   * @throws AioError ISOLATION_UNAVAILABLE when it cannot be used, with what to do.
+   */
+  static async open(aioRun: string, rootfsDir: string): Promise<RootFilesystem> {
+    await mkdir(aioRun, { recursive: true, mode: 0o711 })
+    await chmod(aioRun, 0o711)
+    const place = await reachablePlace(aioRun)
+    return new RootFilesystem(place, rootfsDir, await prepare(place, rootfsDir))
   }
+
+  private constructor(place: string, rootfsDir: string, current: Rootfs) {
+    this.#place = place
+    this.#rootfsDir = rootfsDir
+    this.#current = current
+  }
+
+  /** What a container that is described now starts from; take it once, since it may be another a moment later. */
+  get current(): Rootfs {
+    return this.#current
+  }
+
+  /** Looks again at what is at `rootfsDir`; on an error the former one stays in use. */
+  async refresh(): Promise<Rootfs> {
+    this.#current = await prepare(this.#place, this.#rootfsDir)
+    return this.#current
+  }
+
+  /** Makes a directory usable as a root filesystem, without new containers starting from it. */
+  async mount(directory: string): Promise<Rootfs> {
+    return await mountRootfs(this.#place, directory)
+  }
+
+  /** Takes back what {@link mount} did; containers that run on it keep it. */
+  async unmount(directory: string): Promise<void> {
+    const path = mountpointOf(this.#place, directory)
+    if (!(await isDirectory(path))) return
+    await unmount(path)
+    await rmdir(path)
+  }
+}
+
+async function prepare(place: string, rootfsDir: string): Promise<Rootfs> {
+  if (await isDirectory(rootfsDir)) return await mountRootfs(place, await realpath(rootfsDir))
+  const path = join(place, 'rootfs')
   await unmount(path)
   await placeSkeleton(path)
   await assertProgram('/usr/bin/tini')
-  return { path, binds: [{ source: '/usr', destination: '/usr', isWritable: false }] }
+  return { path, source: undefined, binds: [{ source: '/usr', destination: '/usr', isWritable: false }] }
+}
+
+async function mountRootfs(place: string, directory: string): Promise<Rootfs> {
+  await checkRootfs(directory)
+  const path = mountpointOf(place, directory)
+  await bindRootfs(directory, path)
+  return { path, source: directory, binds: [] }
+}
+
+/** One for each, so that a container that is being started never sees half of one and half of another. */
+function mountpointOf(place: string, directory: string): string {
+  return join(place, `rootfs-${shortHash(directory)}`)
 }
 
 /**
@@ -98,9 +163,13 @@ async function placeSkeleton(path: string): Promise<void> {
   await writeFile(stampFile, stamp)
 }
 
+/**
+ * Where runc finds root filesystems: AIO_RUN itself. runc 1.1 fails with "permission denied" when the container's user
+ * cannot walk there, so where that is not possible it is `/run/aio-rootfs/{hash of AIO_RUN}`.
+ */
 async function reachablePlace(aioRun: string): Promise<string> {
   if ((await closedDirectory(aioRun)) === undefined) return aioRun
-  const place = join(REACHABLE, createHash('sha256').update(aioRun).digest('hex').slice(0, 12))
+  const place = join(REACHABLE, shortHash(aioRun))
   await mkdir(place, { recursive: true, mode: 0o711 })
   const closed = await closedDirectory(place)
   if (closed !== undefined)
@@ -130,6 +199,6 @@ async function isDirectory(path: string): Promise<boolean> {
 function refusal(rootfs: string, problem: string): AioError {
   return new AioError(
     'ISOLATION_UNAVAILABLE',
-    `The root filesystem ${rootfs} cannot be used: ${problem}. Build it again with \`aio rootfs build\`, or unset ROOTFS_DIR to use the skeleton over this machine's /usr.`,
+    `The root filesystem ${rootfs} cannot be used: ${problem}. Move it away to use the skeleton over this machine's /usr; \`aio rootfs build\` then makes a new one.`,
   )
 }

@@ -1,6 +1,7 @@
-import { chmod, cp, lchown, mkdir, readdir, readlink, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, readdir, readlink, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { AGENT_UID, UID_BASE } from './uid-range.ts'
+import { AGENT_UID } from '../session/uid-range.ts'
+import { shiftOwnership } from './shift-ownership.ts'
 
 /** Parts of /etc that programs of /usr need and that say nothing about who works on this machine. */
 const COPIED = [
@@ -38,21 +39,32 @@ const DIRECTORIES = [
   'var/log',
 ]
 
+/** Lines of /etc/passwd and /etc/group for the only user that sessions have. */
+export const AGENT_LINES = {
+  passwd: `agent:x:${AGENT_UID}:${AGENT_UID}:agent:/home/agent:/bin/bash`,
+  group: `agent:x:${AGENT_UID}:`,
+}
+
+/** What every container finds in /etc, whatever its root filesystem is. */
+export const SESSION_FILES: Record<string, string> = {
+  'etc/hosts': '127.0.0.1 localhost\n::1 localhost ip6-localhost\n',
+  'etc/hostname': 'session\n',
+  'etc/resolv.conf': '# There is no network here but loopback.\n',
+  'etc/gitconfig': '[safe]\n\tdirectory = *\n',
+}
+
 const FILES: Record<string, string> = {
+  ...SESSION_FILES,
   'etc/passwd': [
     'root:x:0:0:root:/root:/usr/sbin/nologin',
-    `agent:x:${AGENT_UID}:${AGENT_UID}:agent:/home/agent:/bin/bash`,
+    AGENT_LINES.passwd,
     'nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin',
     '',
   ].join('\n'),
-  'etc/group': ['root:x:0:', 'tty:x:5:', `agent:x:${AGENT_UID}:`, 'nogroup:x:65534:', ''].join('\n'),
-  'etc/hosts': '127.0.0.1 localhost\n::1 localhost ip6-localhost\n',
-  'etc/hostname': 'session\n',
+  'etc/group': ['root:x:0:', 'tty:x:5:', AGENT_LINES.group, 'nogroup:x:65534:', ''].join('\n'),
   'etc/nsswitch.conf':
     'passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n',
-  'etc/resolv.conf': '# There is no network here but loopback.\n',
   'etc/shells': '/bin/sh\n/bin/bash\n',
-  'etc/gitconfig': '[safe]\n\tdirectory = *\n',
   'etc/profile': 'umask 022\n[ -z "$BASH_VERSION" ] || . /etc/bash.bashrc\n',
   'etc/bash.bashrc': '[ -z "$PS1" ] || PS1=\'\\u@\\h:\\w\\$ \'\n',
 }
@@ -88,7 +100,7 @@ export async function buildSkeleton(target: string): Promise<void> {
   }
   for (const [path, content] of Object.entries(FILES)) await writeFile(join(target, path), content, { mode: 0o644 })
   for (const [path, to] of Object.entries({ ...LINKS, ...(await topLinks()) })) await symlink(to, join(target, path))
-  await giveToContainerRoot(target)
+  await shiftOwnership(target)
 }
 
 /** `/bin`, `/lib` and so on as this machine has them; they are links into /usr. */
@@ -100,15 +112,6 @@ async function topLinks(): Promise<Record<string, string>> {
     if (/^\/?usr\//.test(to)) links[entry.name] = to
   }
   return links
-}
-
-async function giveToContainerRoot(directory: string): Promise<void> {
-  await lchown(directory, UID_BASE, UID_BASE)
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
-    const path = join(directory, entry.name)
-    if (entry.isDirectory()) await giveToContainerRoot(path)
-    else await lchown(path, UID_BASE, UID_BASE)
-  }
 }
 
 async function statOrUndefined(path: string) {

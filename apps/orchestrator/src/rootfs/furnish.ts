@@ -1,0 +1,40 @@
+import { appendFile, chmod, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { redactUrls } from '../process/run.ts'
+import { AGENT_LINES, SESSION_FILES } from './skeleton.ts'
+
+/**
+ * Makes a root filesystem for sessions out of a distribution that was just installed: their user, what is mounted on,
+ * and nothing that tells of this machine. Only for a tree that no session has ever run in.
+ */
+export async function furnishRootfs(root: string): Promise<void> {
+  await removeTraces(root)
+  for (const directory of ['project', 'home/agent', 'opt/agents'])
+    await mkdir(join(root, directory), { recursive: true, mode: 0o755 })
+  // runc 1.1 takes the mode of a tmpfs from what it is mounted on.
+  await chmod(join(root, 'tmp'), 0o1777)
+  // The root is read-only and /tmp is not.
+  await rm(join(root, 'var/tmp'), { recursive: true, force: true })
+  await symlink('../tmp', join(root, 'var/tmp'))
+  await appendFile(join(root, 'etc/passwd'), `${AGENT_LINES.passwd}\n`)
+  await appendFile(join(root, 'etc/group'), `${AGENT_LINES.group}\n`)
+  for (const [path, content] of Object.entries(SESSION_FILES)) {
+    await rm(join(root, path), { force: true })
+    await writeFile(join(root, path), content, { mode: 0o644 })
+  }
+  await rm(join(root, 'etc/localtime'), { force: true })
+  await cp('/etc/localtime', join(root, 'etc/localtime'), { verbatimSymlinks: true })
+}
+
+async function removeTraces(root: string): Promise<void> {
+  // Devices are made by runc; those of a root filesystem are never seen.
+  for (const name of await readdir(join(root, 'dev'))) await rm(join(root, 'dev', name), { recursive: true })
+  const apt = join(root, 'etc/apt')
+  // The settings of this machine's apt, which may name a proxy with its password.
+  await rm(join(apt, 'apt.conf.d/99mmdebstrap'), { force: true })
+  for (const file of await readdir(apt, { recursive: true, withFileTypes: true })) {
+    if (!file.isFile() || !/\.(list|sources)$/.test(file.name)) continue
+    const path = join(file.parentPath, file.name)
+    await writeFile(path, redactUrls(await readFile(path, 'utf8')))
+  }
+}
