@@ -21,12 +21,19 @@ export interface StepReport {
   step?: Step
 }
 
+interface Started {
+  name: string
+  undo: (() => Promise<void>) | undefined
+  settled: Promise<unknown>
+  isDone: boolean
+}
+
 /** Steps of one run of a command. */
 export class StepList implements Steps {
   readonly signal: AbortSignal
   readonly #report: (report: StepReport) => void
   readonly #now: () => number
-  readonly #started: { name: string; undo: (() => Promise<void>) | undefined; settled: Promise<unknown> }[] = []
+  readonly #started: Started[] = []
 
   constructor(signal: AbortSignal, report: (report: StepReport) => void, now: () => number = () => performance.now()) {
     this.signal = signal
@@ -39,9 +46,11 @@ export class StepList implements Steps {
     const startedAt = this.#now()
     this.#report({ step: { name, state: 'running' } })
     const running = action()
-    this.#started.push({ name, undo, settled: running.catch(() => undefined) })
+    const started: Started = { name, undo, settled: running.catch(() => undefined), isDone: false }
+    this.#started.push(started)
     try {
       const result = await running
+      started.isDone = true
       this.#report({ step: { name, state: 'done', ms: this.#since(startedAt) } })
       return result
     } catch (error) {
@@ -54,6 +63,11 @@ export class StepList implements Steps {
 
   progress(percent: number | undefined, message: string): void {
     this.#report({ message, ...(percent === undefined ? {} : { progress: Math.min(100, Math.max(0, percent)) }) })
+  }
+
+  /** Names of the steps that came to their end, in the order in which they were started. */
+  completed(): string[] {
+    return this.#started.filter(({ isDone }) => isDone).map(({ name }) => name)
   }
 
   /**
