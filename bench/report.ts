@@ -71,8 +71,5 @@ function goalText(figure: Figure): string {
 }
 
 function round(value: number): string {
-  return value
-    .toPrecision(3)
-    .replace(/(\.\d*?)0+$/, '$1')
-    .replace(/\.$/, '')
+  return String(Number(value.toPrecision(3)))
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exec, startPlatform } from '@ai-orchestration/e2e/platform'
 import { type Figure, median } from './report.ts'
@@ -28,7 +28,10 @@ export async function benchSessions(): Promise<Figure[]> {
     await client.projects.create.mutate({ name: projectId, repoUrl: source })
     // The first session makes the base that later ones share; the plain script has its objects in the page cache too.
     await client.sessions.create.mutate({ projectId, name: 'first', agent: 'shell' })
-    const bundle = await bareBundle(platform.home, platform.aioRun)
+    const bundle = await bareBundle(
+      platform.home,
+      await rootfsOf(join(platform.projectsDir, projectId, '.bundles', `${projectId}_first`)),
+    )
     const ours: number[] = []
     const worktreeAndRunc: number[] = []
     const runcAlone: number[] = []
@@ -76,14 +79,20 @@ async function makeSource(path: string, size: { files: number; bytes: number }):
   await exec('git', ['-C', path, '-c', 'user.name=b', '-c', 'user.email=b@b', 'commit', '-qm', 'base'])
 }
 
+/** The root filesystem that the sessions of this run start from. */
+async function rootfsOf(bundle: string): Promise<string> {
+  const config = JSON.parse(await readFile(join(bundle, 'config.json'), 'utf8')) as { root: { path: string } }
+  return config.root.path
+}
+
 /** The least that runc can be asked for: its own default bundle, the same root filesystem, and `true`. */
-async function bareBundle(home: string, aioRun: string): Promise<string> {
+async function bareBundle(home: string, rootfs: string): Promise<string> {
   const bundle = join(home, `bare-bundle-${randomBytes(3).toString('hex')}`)
   await mkdir(bundle)
   const config = {
     ociVersion: '1.0.2',
     process: { terminal: false, user: { uid: 0, gid: 0 }, args: ['/usr/bin/true'], env: ['PATH=/usr/bin'], cwd: '/' },
-    root: { path: join(aioRun, 'rootfs'), readonly: true },
+    root: { path: rootfs, readonly: true },
     mounts: [
       { destination: '/proc', type: 'proc', source: 'proc' },
       { destination: '/dev', type: 'tmpfs', source: 'tmpfs' },

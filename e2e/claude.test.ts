@@ -1,5 +1,8 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Platform, startPlatform, until } from './harness/platform.ts'
+import { openPage, screenshot, startBrowser } from './harness/browser.ts'
+import { exec, type Platform, startPlatform, until } from './harness/platform.ts'
 import { type ModelApiStub, startModelApiStub } from './model-api-stub.ts'
 
 let stub: ModelApiStub
@@ -14,6 +17,11 @@ afterAll(async () => {
   await platform?.[Symbol.asyncDispose]()
   await stub?.[Symbol.asyncDispose]()
 })
+
+const insideOf = async (session: string, ...argv: string[]) =>
+  (await platform.aio(['sessions', 'exec', session, '--', ...argv])).stdout
+const screenText = async () =>
+  await exec('tmux', ['-S', join(platform.aioRun, 'tmux.sock'), 'capture-pane', '-p', '-t', '=claude-shop_typed:'])
 
 describe('Claude Code in a session', () => {
   it('is refused with the line that installs it, and installed by that', { timeout: 300_000 }, async () => {
@@ -60,5 +68,68 @@ describe('Claude Code in a session', () => {
     const everything =
       'cat /proc/*/environ /proc/*/cmdline 2>/dev/null; cat ~/.claude.json ~/.claude/settings.json; env'
     expect(await inside(everything)).not.toContain('the-real-key')
+  })
+
+  it('answers a prompt typed in the browser and runs a tool that edits a file', async () => {
+    await platform.json('sessions', 'create', 'shop', 'typed', '--agent', 'claude')
+    await using browser = await startBrowser()
+    const { page, problems } = await openPage(browser)
+    const link = /http:\/\/\S+#code=\S+/.exec(platform.output())?.[0] ?? ''
+    await page.goto(link)
+    await page.waitForURL((url) => !url.pathname.startsWith('/login'))
+    await page.goto(`${new URL(link).origin}/sessions/shop_typed`)
+    const terminal = page.locator('.xterm')
+    await terminal.waitFor()
+    await until(
+      async () => (await screenText()).includes('bypass permissions'),
+      60_000,
+      () => 'Claude Code did not get to its prompt',
+    )
+    await terminal.click()
+    await page.keyboard.type('please RUNTOOL echo by-browser > typed.txt')
+    await sleep(500) // Claude Code takes an Enter that comes with the text for part of a paste
+    await page.keyboard.press('Enter')
+    await until(
+      async () => (await insideOf('shop_typed', 'cat', 'typed.txt')).includes('by-browser'),
+      60_000,
+      () => JSON.stringify(stub.calls.at(-1)),
+    )
+    await until(async () => (await screenText()).includes('Tool result seen.'), 30_000)
+    await screenshot(page, 'claude-in-browser')
+    expect(problems).toEqual([])
+  })
+
+  it('answers a prompt typed through `aio sessions attach`, which leaves on Ctrl-] and keeps the session', async () => {
+    const tmux = async (...args: string[]) =>
+      await exec('tmux', ['-S', join(platform.home, 'user.sock'), ...args], platform.env)
+    const cli = join(import.meta.dirname, '../apps/cli/bin/aio.js')
+    await tmux('-f', '/dev/null', 'new-session', '-d', '-x', '120', '-y', '40', '-s', 'user', 'sh')
+    const screen = async () => await tmux('capture-pane', '-p', '-t', 'user')
+    try {
+      await tmux('send-keys', '-t', 'user', `${process.execPath} ${cli} sessions attach typed`, 'Enter')
+      await until(
+        async () => (await screen()).includes('Tool result seen.'),
+        30_000,
+        () => 'attach did not show the screen',
+      )
+      await tmux('send-keys', '-t', 'user', '-l', 'RUNTOOL echo by-attach > attached.txt')
+      await sleep(500)
+      await tmux('send-keys', '-t', 'user', 'Enter')
+      await until(async () => (await insideOf('shop_typed', 'cat', 'attached.txt')).includes('by-attach'), 60_000)
+      await tmux('send-keys', '-t', 'user', 'C-]')
+      await sleep(300)
+      await tmux('send-keys', '-t', 'user', '-l', 'echo back-$((40+2))')
+      await tmux('send-keys', '-t', 'user', 'Enter')
+      await until(
+        async () => (await screen()).includes('back-42'),
+        20_000,
+        () => 'attach did not give the terminal back',
+      )
+    } finally {
+      await tmux('kill-server').catch(() => '')
+    }
+    expect(await platform.json('sessions', 'list', 'shop')).toContainEqual(
+      expect.objectContaining({ id: 'shop_typed', state: 'running' }),
+    )
   })
 })

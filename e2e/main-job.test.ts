@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { exec, makeRepository, type Platform, startPlatform, until } from './harness/platform.ts'
 
@@ -78,8 +79,15 @@ describe('the main job, through the CLI', () => {
     expect(JSON.parse(refused.stdout)).toMatchObject({
       error: { code: 'WORK_AT_RISK', message: expect.stringContaining('dirty.txt') },
     })
-    const removed = await platform.json<{ archive: { id: string } }>('sessions', 'terminate', 'shop_first', '--force')
-    expect(removed.archive.id).toBeTruthy()
+    const removed = await platform.json<{ archive: { id: string; sha256: string } }>(
+      'sessions',
+      'terminate',
+      'shop_first',
+      '--force',
+    )
+    const tar = join(platform.aioHome, 'archives', removed.archive.id, 'layer.tar')
+    expect(await exec('tar', ['-xOf', tar, 'upper/dirty.txt'])).toBe('dirty\n')
+    expect((await exec('sha256sum', [tar])).split(' ')[0]).toBe(removed.archive.sha256)
     expect(await exec('runc', ['--root', `${platform.aioRun}/runc`, 'list', '-q'])).not.toContain('shop_first')
     expect(await exec('cat', ['/proc/mounts'])).not.toContain(`${platform.projectsDir}/shop/shop_first`)
     expect(await git('shop', 'worktree', 'list')).not.toContain('shop_first')

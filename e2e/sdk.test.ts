@@ -174,6 +174,16 @@ test('[E-3] after the relay lost its memory a watcher gets gap and snapshot, the
   expect(types.indexOf('snapshot')).toBeGreaterThan(types.indexOf('gap'))
 })
 
+test('a watcher that had seen nothing when its relay went away gets a snapshot, so that nothing is missed in silence', async () => {
+  await using relay = await startRelayProcess()
+  await using aio = connect(relay)
+  const first = aio.events()[Symbol.asyncIterator]().next()
+  await aio.auth.whoami.query()
+  await relay.kill()
+  await relay.restart()
+  expect((await first).value).toMatchObject({ type: 'snapshot', sessions: [] })
+})
+
 test('a terminal shows, takes keys in order, resumes by offset when the relay is restarted, and ends with exit', {
   timeout: 90_000,
 }, async () => {

@@ -1,8 +1,8 @@
 import type { NextConfig } from 'next'
 import { PHASE_DEVELOPMENT_SERVER } from 'next/constants.js'
 
-/** Where `next dev` finds the relay; a build talks to its own origin. */
-const DEV_RELAY = 'http://localhost:3000'
+/** Port at which `next dev` finds the relay; a build talks to its own origin. */
+const devRelayPort = process.env['PORT'] ?? '3000'
 
 export default function config(phase: string): NextConfig {
   const shared: NextConfig = {
@@ -18,9 +18,10 @@ export default function config(phase: string): NextConfig {
   if (phase !== PHASE_DEVELOPMENT_SERVER) return { ...shared, output: 'export' }
   return {
     ...shared,
+    env: { DEV_RELAY_PORT: devRelayPort },
     rewrites: async () => [
-      { source: '/trpc/:path*', destination: `${DEV_RELAY}/trpc/:path*` },
-      { source: '/health', destination: `${DEV_RELAY}/health` },
+      { source: '/trpc/:path*', destination: `http://localhost:${devRelayPort}/trpc/:path*` },
+      { source: '/health', destination: `http://localhost:${devRelayPort}/health` },
     ],
   }
 }

@@ -34,6 +34,7 @@ export interface WatchedPage {
 /** Opens a page with an empty profile. */
 export async function openPage(browser: Browser, size: keyof typeof SIZES = 'laptop'): Promise<WatchedPage> {
   const context = await browser.newContext({
+    colorScheme: 'dark',
     viewport: SIZES[size],
     ...(size === 'phone' ? { hasTouch: true, isMobile: true } : {}),
   })

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -48,7 +48,6 @@ export interface Platform extends AsyncDisposable {
 /** Starts relay and orchestrator with `aio up` and waits until one orchestrator is there. */
 export async function startPlatform(extraEnv: Record<string, string> = {}): Promise<Platform> {
   const home = await mkdtemp(join(tmpdir(), 'aio-e2e-'))
-  await chmod(home, 0o711)
   const port = await freePort()
   const token = randomBytes(24).toString('hex')
   const aioHome = join(home, '.local/share/ai-orchestration')

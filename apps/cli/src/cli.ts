@@ -17,7 +17,7 @@ export interface GlobalFlags {
 }
 
 /** How long a call waits for the relay at most, in milliseconds: a person at a prompt waits no longer. */
-const CONNECT_TIMEOUT_MS = 10_000
+const CONNECT_TIMEOUT_MS = 3_000
 
 /** What a command works with: settings, words, and the relay. */
 export class Cli {

@@ -15,6 +15,7 @@ export class EventStream implements AsyncIterableIterator<AioEvent, undefined>, 
   readonly #stream: ResumingStream<AioEvent>
   #received: string | undefined
   #position: string | undefined
+  #hasOpened = false
 
   constructor(
     open: OpenEvents,
@@ -25,7 +26,7 @@ export class EventStream implements AsyncIterableIterator<AioEvent, undefined>, 
     this.#position = filter.after
     this.#stream = new ResumingStream<AioEvent>({
       ...options,
-      open: (sink) => open(this.#received === undefined ? filter : { ...filter, after: this.#received }, sink),
+      open: (sink) => open(this.#where(filter), sink),
       accept: (event) => this.#accept(event),
       sizeOf: () => 1,
       isLast: () => false,
@@ -56,6 +57,16 @@ export class EventStream implements AsyncIterableIterator<AioEvent, undefined>, 
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stream.end()
+  }
+
+  /** Where to open: behind the last event, or, when the stream was lost before it had any, with all as it is by then. */
+  #where(filter: EventFilter): EventFilter {
+    if (this.#received !== undefined) return { ...filter, after: this.#received }
+    if (!this.#hasOpened) {
+      this.#hasOpened = true
+      return filter
+    }
+    return { ...filter, snapshot: true }
   }
 
   #accept(event: AioEvent): boolean {

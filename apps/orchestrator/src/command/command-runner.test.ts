@@ -1,10 +1,10 @@
-import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { OrchestratorEvent } from '@ai-orchestration/protocol'
 import { ulid } from 'ulid'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import { loadConfig } from '../config.ts'
 import { Journal } from '../journal/journal.ts'
 import { Outbox } from '../link/outbox.ts'
@@ -23,6 +23,7 @@ afterEach(async () => {
 /** Real runner over real executables; only the rooms that these commands never enter are left out. */
 async function setUp(toml: string, scripts: Record<string, string> = {}) {
   const home = await mkdtemp(join(tmpdir(), 'aio-run-'))
+  onTestFinished(async () => await rm(home, { recursive: true, force: true }))
   await mkdir(join(home, 'scripts'))
   for (const [name, text] of Object.entries(scripts))
     await writeFile(join(home, 'scripts', name), text, { mode: 0o755 })

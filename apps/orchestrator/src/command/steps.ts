@@ -10,7 +10,7 @@ export interface Steps {
    * first, when the command fails; it must do no harm when there is nothing to undo.
    */
   run<T>(name: string, action: () => Promise<T>, undo?: () => Promise<void>): Promise<T>
-  /** Reports progress within the command; `percent` runs from 0 to 100. */
+  /** Reports progress within the command; `percent` runs from 0 to 100. What comes too fast is left out. */
   progress(percent: number | undefined, message: string): void
 }
 
@@ -28,11 +28,15 @@ interface Started {
   isDone: boolean
 }
 
+/** Progress is reported at most this often, in milliseconds: each report is an event that everyone who watches receives. */
+const PROGRESS_INTERVAL_MS = 250
+
 /** Steps of one run of a command. */
 export class StepList implements Steps {
   readonly signal: AbortSignal
   readonly #report: (report: StepReport) => void
   readonly #now: () => number
+  #progressAt = Number.NEGATIVE_INFINITY
   readonly #started: Started[] = []
 
   constructor(signal: AbortSignal, report: (report: StepReport) => void, now: () => number = () => performance.now()) {
@@ -62,6 +66,9 @@ export class StepList implements Steps {
   }
 
   progress(percent: number | undefined, message: string): void {
+    const now = this.#now()
+    if (now - this.#progressAt < PROGRESS_INTERVAL_MS) return
+    this.#progressAt = now
     this.#report({ message, ...(percent === undefined ? {} : { progress: Math.min(100, Math.max(0, percent)) }) })
   }
 

@@ -11,7 +11,7 @@ import { parse, stringify } from 'smol-toml'
 import { z } from 'zod'
 import { writeFileDurably } from '../disk/write-file-durably.ts'
 
-/** Untracked paths with these names can be made again and are not work: removing a session may lose them. */
+/** Ignored paths with these names can be made again and are not work: removing a session may lose them (D-1). */
 export const DEFAULT_DISPOSABLE = ['node_modules', 'target', 'dist', '.venv', '.next']
 
 /** What `project.toml` holds. People may edit it; keys that are not known here are kept out of our way by being refused. */
@@ -23,7 +23,7 @@ const projectFileSchema = z.strictObject({
   repoUrl: z.string().optional(),
   defaultBranch: z.string().min(1),
   agent: slugSchema.optional(),
-  /** Names of untracked files and directories that may be lost with a session. */
+  /** Names of ignored files and directories that may be lost with a session. */
   disposable: z.array(z.string().min(1)).default(DEFAULT_DISPOSABLE),
   /** Who commits inside sessions; the orchestrator's own git identity when absent. */
   git: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }).optional(),

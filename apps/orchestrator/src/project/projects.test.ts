@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CommandInput } from '@ai-orchestration/protocol'
 import { ulid } from 'ulid'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { StepList } from '../command/steps.ts'
 import { createLogger } from '../log.ts'
 import { run } from '../process/run.ts'
@@ -12,6 +12,7 @@ import { parseGitProgress } from './repository.ts'
 
 async function setUp() {
   const home = await mkdtemp(join(tmpdir(), 'aio-projects-'))
+  onTestFinished(async () => await rm(home, { recursive: true, force: true }))
   const open = async () =>
     await Projects.open({
       projectsDir: join(home, 'projects'),

@@ -27,16 +27,20 @@ const HARMLESS_DEV_LINKS: Record<string, string> = {
   stdout: '/proc/self/fd/1',
 }
 
+/** Where the root filesystem is put when AIO_RUN lies in a place that other users cannot enter, such as a home. */
+const REACHABLE = '/run/aio-rootfs'
+
 /**
- * Puts the root filesystem at `$AIO_RUN/rootfs`: the one at `rootfsDir` when it exists, else the skeleton.
+ * Puts the root filesystem at `$AIO_RUN/rootfs`: the one at `rootfsDir` when it exists, else the skeleton. runc 1.1 fails
+ * with "permission denied" when the container's user cannot walk there, so where that is not possible it is put at
+ * `/run/aio-rootfs/{hash of AIO_RUN}`.
  *
  * @throws AioError ISOLATION_UNAVAILABLE when it cannot be used, with what to do.
  */
 export async function prepareRootfs(aioRun: string, rootfsDir: string): Promise<Rootfs> {
   await mkdir(aioRun, { recursive: true, mode: 0o711 })
   await chmod(aioRun, 0o711)
-  await assertTraversable(aioRun)
-  const path = join(aioRun, 'rootfs')
+  const path = join(await reachablePlace(aioRun), 'rootfs')
   if (await isDirectory(rootfsDir)) {
     await checkRootfs(rootfsDir)
     await bindRootfs(rootfsDir, path)
@@ -94,15 +98,24 @@ async function placeSkeleton(path: string): Promise<void> {
   await writeFile(stampFile, stamp)
 }
 
-/** runc 1.1 fails with "permission denied" when the container's user cannot walk to its root filesystem. */
-async function assertTraversable(path: string): Promise<void> {
-  const { mode } = await stat(path)
-  if ((mode & 0o001) === 0)
+async function reachablePlace(aioRun: string): Promise<string> {
+  if ((await closedDirectory(aioRun)) === undefined) return aioRun
+  const place = join(REACHABLE, createHash('sha256').update(aioRun).digest('hex').slice(0, 12))
+  await mkdir(place, { recursive: true, mode: 0o711 })
+  const closed = await closedDirectory(place)
+  if (closed !== undefined)
     throw new AioError(
       'ISOLATION_UNAVAILABLE',
-      `${path} cannot be entered by other users, so a container cannot reach its root filesystem below it. Run \`chmod o+x ${path}\`, or set AIO_RUN to another place such as /run/aio.`,
+      `${closed} cannot be entered by other users, so a container cannot reach its root filesystem below it. Run \`chmod o+x ${closed}\`, or set AIO_RUN to another place.`,
     )
-  if (path !== '/') await assertTraversable(dirname(path))
+  return place
+}
+
+/** The first directory on the way to a path that other users cannot enter. */
+async function closedDirectory(path: string): Promise<string | undefined> {
+  const above = path === '/' ? undefined : await closedDirectory(dirname(path))
+  if (above !== undefined) return above
+  return ((await stat(path)).mode & 0o001) === 0 ? path : undefined
 }
 
 async function assertProgram(path: string): Promise<void> {

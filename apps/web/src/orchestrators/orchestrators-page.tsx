@@ -30,7 +30,7 @@ export function OrchestratorsPage() {
               <h2 className="mb-1.5 text-12 text-ink-3">
                 Add a machine: run this on it, with a token of the role orchestrator
               </h2>
-              <CopyLine text="npx aio orchestrator --relay wss://this-relay/ws --token …" />
+              <CopyLine text="AUTH_TOKEN=… npx aio orchestrator --relay wss://this-relay/ws" />
             </section>
           </div>
         )}

@@ -1,10 +1,9 @@
 const BAKED_IN = process.env.NEXT_PUBLIC_RELAY_URL
-const DEV_RELAY = 'ws://localhost:3000/ws'
 
 /** The relay's WebSocket address: the one baked into the build, the local relay in `next dev`, else this page's origin. */
 export function relayUrl(): string {
   if (BAKED_IN !== undefined && BAKED_IN !== '') return BAKED_IN
-  if (process.env.NODE_ENV === 'development') return DEV_RELAY
+  if (process.env.NODE_ENV === 'development') return `ws://localhost:${process.env.DEV_RELAY_PORT}/ws`
   return `${window.location.protocol === 'https:' ? 'wss:' : 'ws:'}//${window.location.host}/ws`
 }
 

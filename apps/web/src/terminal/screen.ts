@@ -21,9 +21,18 @@ const SCROLLBACK_LINES = 5_000
 
 const PHONE = '(max-width: 767px)'
 
+/** A font that nothing on the page has used yet is only loaded when it is asked for. */
+async function loadFonts(fontFamily: string): Promise<void> {
+  await Promise.all(
+    ['', 'bold '].map(async (weight) => await document.fonts.load(`${weight}${FONT_PX}px ${fontFamily}`)),
+  )
+}
+
 /** One xterm on the page: sized, coloured, and without a voice of its own. */
 export class Screen {
   readonly terminal: Terminal
+  /** Settles when fonts and renderer are there: both change how large a cell is. */
+  readonly ready: Promise<void>
   readonly #fit = new FitAddon()
   readonly #host: HTMLElement
   readonly #stops: (() => void)[] = []
@@ -54,7 +63,7 @@ export class Screen {
     this.terminal.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri)))
     makeInert(this.terminal)
     this.terminal.open(host)
-    void this.#useGpu()
+    this.ready = Promise.all([loadFonts(fontFamily), this.#useGpu()]).then(() => undefined)
     this.terminal.attachCustomKeyEventHandler((event) => this.#isForTerminal(event))
     this.terminal.onData((data) => {
       const typed = withoutReports(data)

@@ -105,7 +105,8 @@ export function useSessionTerminal(
       setFacts((now) => ({ ...now, size: { cols, rows }, isMySize: isSame(wanted.current, shown.current) }))
     }
     const run = async () => {
-      await document.fonts.ready
+      await screen.current?.ready
+      if (stop.signal.aborted) return
       const size =
         document.visibilityState === 'visible' && latest.current.canType ? screen.current?.fitting() : undefined
       wanted.current = size
