@@ -1,10 +1,15 @@
-// `pnpm bench [relay|sessions] [--json]`: what things cost, each beside a baseline measured in the same run.
+// `pnpm bench [relay|accept|sessions] [--json]`: what things cost, each beside a baseline measured in the same run.
 import { benchRelay } from './relay.ts'
+import { benchRelayAccept } from './relay-accept.ts'
 import type { Figure } from './report.ts'
 import { printFigures } from './report.ts'
 import { benchSessions } from './sessions.ts'
 
-const SUITES: Record<string, () => Promise<Figure[]>> = { relay: benchRelay, sessions: benchSessions }
+const SUITES: Record<string, () => Promise<Figure[]>> = {
+  relay: benchRelay,
+  accept: benchRelayAccept,
+  sessions: benchSessions,
+}
 
 const chosen = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
 const unknown = chosen.find((name) => !(name in SUITES))

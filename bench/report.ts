@@ -1,7 +1,16 @@
+/** What a figure is to reach, from the goals table of docs/performance.md. */
+export interface Goal {
+  /** The ratio to the baseline, or our own value when there is nothing to divide by. */
+  of: 'ratio' | 'value'
+  better: 'lower' | 'higher'
+  atLeast: number
+  aim: number
+}
+
 /** One measured cost beside its baseline. */
 export interface Figure {
   what: string
-  unit: 'ms' | 'µs' | 'per second'
+  unit: 'ms' | 'µs' | 'per second' | 'MB' | 'kB'
   /** Median of ours. */
   ours: number
   baseline: string
@@ -9,6 +18,7 @@ export interface Figure {
   theirs: number
   /** How many times each was measured. */
   runs: number
+  goal?: Goal
 }
 
 /** The middle value. */
@@ -24,6 +34,16 @@ export function ratioOf(figure: Figure): number {
   return figure.ours / figure.theirs
 }
 
+/** How a figure stands to its goal; `undefined` when it has none. */
+export function standing(figure: Figure): 'aim' | 'at least' | 'missed' | undefined {
+  const { goal } = figure
+  if (goal === undefined) return undefined
+  const value = goal.of === 'ratio' ? ratioOf(figure) : figure.ours
+  const reaches = (bound: number) => (goal.better === 'lower' ? value <= bound : value >= bound)
+  if (reaches(goal.aim)) return 'aim'
+  return reaches(goal.atLeast) ? 'at least' : 'missed'
+}
+
 /** Prints figures as a table for people, or as one JSON value. */
 export function printFigures(figures: readonly Figure[], isJson: boolean): void {
   if (isJson) {
@@ -31,7 +51,7 @@ export function printFigures(figures: readonly Figure[], isJson: boolean): void 
       JSON.stringify({
         at: new Date().toISOString(),
         node: process.version,
-        figures: figures.map((figure) => ({ ...figure, ratio: ratioOf(figure) })),
+        figures: figures.map((figure) => ({ ...figure, ratio: ratioOf(figure), reached: standing(figure) })),
       }),
     )
     return
@@ -39,9 +59,15 @@ export function printFigures(figures: readonly Figure[], isJson: boolean): void 
   for (const figure of figures) {
     const { what, ours, unit, baseline, theirs, runs } = figure
     console.log(
-      `${what}: ${round(ours)} ${unit}, ${round(ratioOf(figure))} times ${baseline} (${round(theirs)} ${unit}; medians of ${runs})`,
+      `${what}: ${round(ours)} ${unit}, ${round(ratioOf(figure))} times ${baseline} (${round(theirs)} ${unit}; medians of ${runs})${goalText(figure)}`,
     )
   }
+}
+
+function goalText(figure: Figure): string {
+  const { goal } = figure
+  if (goal === undefined) return ''
+  return `; goal ${goal.better === 'lower' ? '≤' : '≥'} ${round(goal.atLeast)}, aim ${round(goal.aim)}: ${standing(figure)}`
 }
 
 function round(value: number): string {

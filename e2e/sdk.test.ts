@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AioError,
@@ -164,6 +166,7 @@ test('[E-3] after the relay lost its memory a watcher gets gap and snapshot, the
   tell('first')
   await until(() => types.includes('session_updated'))
   await relay.kill()
+  await rm(join(relay.aioHome, 'relay'), { recursive: true })
   await relay.restart()
   await until(() => types.includes('gap'), 30_000)
   tell('last')

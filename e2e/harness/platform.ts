@@ -228,7 +228,7 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 /** Sessions outlive the platform by design; a test takes its own away. */
-async function removeSessions(aioRun: string, projectsDir: string): Promise<void> {
+export async function removeSessions(aioRun: string, projectsDir: string): Promise<void> {
   const runc = ['--root', join(aioRun, 'runc')]
   const ids = await exec('runc', [...runc, 'list', '-q']).catch(() => '')
   for (const id of ids.split('\n').filter(Boolean)) await exec('runc', [...runc, 'delete', '-f', id]).catch(() => '')

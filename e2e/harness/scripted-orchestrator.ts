@@ -107,7 +107,7 @@ export class ScriptedOrchestrator implements AsyncDisposable {
       })),
       projects: [this.#project],
       sessions: this.#sessions,
-      known: [...this.#known.keys()].map((commandId) => ({ commandId, state: 'running' as const })),
+      known: [...this.started.keys()].map((commandId) => ({ commandId, state: 'running' as const })),
     })
     this.#epoch = epoch
     const ended = Promise.withResolvers<never>()

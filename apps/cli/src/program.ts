@@ -19,6 +19,7 @@ export function buildProgram(program: Command, version: string, run: Runner): Co
   addServices(program, run)
   addLogin(program, run)
   addTokens(program, run)
+  addAudit(program, run)
   addProjects(program, run)
   addSessions(program, run)
   addAgents(program, run)
@@ -90,6 +91,17 @@ function addTokens(program: Command, run: Runner): void {
     .description('make a token worthless at once')
     .action((id: string, _, self) =>
       run(flagsOf(self), async (cli) => (await import('./commands/tokens.ts')).revokeToken(cli, id)),
+    )
+}
+
+function addAudit(program: Command, run: Runner): void {
+  program
+    .command('audit')
+    .description('show who changed what, newest first')
+    .option('--limit <count>', 'how many to show, up to 1000; 100 when absent', count)
+    .option('--before <id>', 'show those older than this one', count)
+    .action((options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/audit.ts')).showAudit(cli, options)),
     )
 }
 
@@ -290,4 +302,9 @@ function duration(text: string): number {
   const ms = parseDuration(text)
   if (ms === undefined) throw new InvalidArgumentError('A time looks like 30 (seconds), 500ms, 5m, 12h or 30d.')
   return ms
+}
+
+function count(text: string): number {
+  if (/^[1-9][0-9]{0,14}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('A whole number from 1 on.')
 }

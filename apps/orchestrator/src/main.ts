@@ -1,10 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AioError, type OrchestratorEvent, toAioError, VERSION } from '@ai-orchestration/protocol'
+import { AioError, type OrchestratorEvent, SUPERSEDED_EXIT_CODE, toAioError, VERSION } from '@ai-orchestration/protocol'
 import { createClient } from '@ai-orchestration/sdk'
 import { Agents } from './agent/agents.ts'
 import { CommandRunner } from './command/command-runner.ts'
+import { CutOff } from './command/cut-off.ts'
 import { CommandRegistry } from './command/registry.ts'
 import { loadConfig, type OrchestratorConfig } from './config.ts'
 import { readIdentity } from './disk/identity.ts'
@@ -12,7 +13,10 @@ import { lockDirectories } from './disk/lock-directories.ts'
 import { readToken } from './disk/token.ts'
 import { Doors } from './door/doors.ts'
 import { Execs } from './exec/execs.ts'
-import { Link } from './link/link.ts'
+import { Journal } from './journal/journal.ts'
+import { Link, SupersededError } from './link/link.ts'
+import { Outbox } from './link/outbox.ts'
+import { restate } from './link/restate.ts'
 import { Streams } from './link/streams.ts'
 import { createLogger, type Logger } from './log.ts'
 import { describeMachine } from './machine.ts'
@@ -30,6 +34,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   await mkdir(config.aioRun, { recursive: true, mode: 0o711 })
   await using _locks = await lockDirectories([config.aioHome, config.aioRun, config.projectsDir])
   const id = await readIdentity(config.aioHome)
+  await using journal = await Journal.open({ path: join(config.aioHome, 'orchestrator', 'journal.db'), log })
 
   const archivesDir = join(config.aioHome, 'archives')
   const projects = await Projects.open({ projectsDir: config.projectsDir, archivesDir, orchestratorId: id, log })
@@ -38,6 +43,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   await using doors = new Doors({ config, log })
   await using sessions = await Sessions.open({ config, log, orchestratorId: id, projects, tmux, agents, doors })
   await sessions.adopt()
+  const cutOff = await CutOff.find({ projects, sessions, log, projectsDir: config.projectsDir })
   const registry = await CommandRegistry.open(shipped('commands.toml'), join(config.aioHome, 'commands.toml'))
 
   const machine = await describeMachine()
@@ -51,8 +57,12 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
     warnings: describeRuntime(machine.runc),
   })
   const services = { config, projects, sessions, agents }
-  const publish = (event: OrchestratorEvent) => link.publish(event)
-  const runner = new CommandRunner({ registry, services, log, publish })
+  const outbox = new Outbox(journal)
+  const online = () => ({ ...describe(), state: 'online' as const, lastSeenAt: new Date().toISOString() })
+  const standing = { orchestrator: online(), projects: projects.list(), sessions: sessions.list() }
+  for (const event of restate(journal.content.items, standing)) outbox.add(event)
+  const publish = (event: OrchestratorEvent) => outbox.add(event)
+  const runner = new CommandRunner({ registry, services, log, journal, publish })
   await using terminals = new Terminals({ tmux, sessions, log })
   await using execs = new Execs({ sessions, log })
   await using client = createClient({
@@ -63,6 +73,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   })
   using link = new Link({
     client,
+    outbox,
     log,
     describe: () => ({
       orchestrator: describe(),
@@ -76,13 +87,13 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   })
   projects.onChange(publish)
   sessions.onChange(publish)
-  agents.onChange(() => {
-    const now = new Date().toISOString()
-    publish({ type: 'orchestrator_updated', orchestrator: { ...describe(), state: 'online', lastSeenAt: now } })
-  })
+  agents.onChange(() => publish({ type: 'orchestrator_updated', orchestrator: online() }))
 
+  // Not waited for: a program that has outlived its orchestrator may take its time to end.
+  void cutOff.clear()
+  void runner.recover((command) => cutOff.settle(command))
   log.info({ id, projects: projects.list().length, sessions: sessions.list().length }, 'orchestrator started')
-  await Promise.race([link.keep(), stopped])
+  await Promise.race([link.keep(), stopped, journal.failed])
   log.info('orchestrator stopped; its sessions go on')
 }
 
@@ -104,5 +115,5 @@ try {
   const problem = toAioError(error)
   process.stderr.write(`aio orchestrator: ${problem.message}\n`)
   if (!(error instanceof AioError) && error instanceof Error) process.stderr.write(`${error.stack}\n`)
-  process.exit(1)
+  process.exit(error instanceof SupersededError ? SUPERSEDED_EXIT_CODE : 1)
 }

@@ -45,6 +45,7 @@ const EXPECTED: Record<string, Access> = {
   'tokens.create': 'admin',
   'tokens.list': 'admin',
   'tokens.revoke': 'admin',
+  'audit.list': 'admin',
   'orchestrator.register': 'orchestrator',
   'orchestrator.commands': 'orchestrator',
   'orchestrator.publish': 'orchestrator',
@@ -205,8 +206,9 @@ describe('tokens on disk', () => {
     const revoked = await first.token('viewer')
     await first.relay.services.tokens.revoke(revoked.id)
     await first.relay.close()
-    const path = join(home, 'relay/tokens.json')
-    const text = await readFile(path, 'utf8')
+    const path = join(home, 'relay/relay.db')
+    const text = await readFile(path, 'latin1')
+    expect(text).toContain(kept.id)
     expect((await stat(path)).mode & 0o777).toBe(0o600)
     expect(text).not.toContain(kept.token.split('_')[3])
     await using second = await TestRelay.start({ home })

@@ -2,6 +2,9 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { LIMITS } from '@ai-orchestration/protocol'
 import { z } from 'zod'
+import type { EventRetention } from './store/messages.ts'
+
+const EVENTS_MAX = 20_000_000 // each has an entry of some bytes beside its text, which the limit by size does not see
 
 const originSchema = z.string().refine((text) => URL.canParse(text) && new URL(text).origin === text, {
   error: 'ALLOWED_ORIGINS is a list of exact origins such as https://aio.example.org, split by commas.',
@@ -32,6 +35,14 @@ const environmentSchema = z.object({
     )
     .pipe(z.array(originSchema)),
   AIO_HOME: z.string().min(1).optional(),
+  JOURNAL_MAX_DAYS: z.coerce
+    .number({ error: 'JOURNAL_MAX_DAYS must be a number of days, such as 7.' })
+    .positive({ error: 'JOURNAL_MAX_DAYS must be more than 0.' })
+    .default(7),
+  JOURNAL_MAX_MIB: z.coerce
+    .number({ error: 'JOURNAL_MAX_MIB must be a number of MiB, such as 1024.' })
+    .positive({ error: 'JOURNAL_MAX_MIB must be more than 0.' })
+    .default(1024),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
       error: 'LOG_LEVEL is one of fatal, error, warn, info, debug, trace, silent.',
@@ -49,6 +60,8 @@ export interface RelayConfig {
   authToken: string | undefined
   allowedOrigins: readonly string[]
   aioHome: string
+  /** How much of the events is kept (E-2). */
+  retention: EventRetention
   logLevel: string
   /** The exported web app. */
   webDir: string
@@ -71,6 +84,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): RelayC
     authToken: parsed.AUTH_TOKEN,
     allowedOrigins: parsed.ALLOWED_ORIGINS,
     aioHome: resolve(parsed.AIO_HOME ?? join(homedir(), '.local/share/ai-orchestration')),
+    retention: {
+      maxEvents: EVENTS_MAX,
+      maxBytes: parsed.JOURNAL_MAX_MIB * 1024 * 1024,
+      maxAgeMs: parsed.JOURNAL_MAX_DAYS * 24 * 3_600_000,
+    },
     logLevel: parsed.LOG_LEVEL,
     webDir: resolve(parsed.WEB_DIR ?? join(import.meta.dirname, '../../web/out')),
     isSupervised: parsed.AIO_SUPERVISED === '1',

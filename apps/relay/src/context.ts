@@ -9,6 +9,10 @@ export interface Peer {
   readonly signal: AbortSignal
   /** Resolves when the connection's outbound buffer is below the soft limit; rejects with nothing, and resolves at its end too. */
   drained(): Promise<void>
+  /** True while the outbound buffer is below the soft limit. */
+  readonly hasRoom: boolean
+  /** Sends complete WebSocket frames past the tRPC adapter, together with whatever else this turn brings. */
+  deliver(frames: Buffer): void
   /** Closes the connection with one of our close codes. */
   close(code: number, reason: string): void
 }

@@ -1,12 +1,18 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
 import type { Logger } from 'pino'
+import { DurableAudit } from './audit/durable-audit.ts'
+import { MemoryAudit } from './audit/memory-audit.ts'
 import { bootstrapToken } from './auth/bootstrap-token.ts'
 import { FailureLimit } from './auth/failure-limit.ts'
 import { LoginCodes } from './auth/login-codes.ts'
+import { TokenFile } from './auth/token-file.ts'
+import { TokenTable } from './auth/token-table.ts'
 import { Tokens } from './auth/tokens.ts'
 import { Commands } from './command/commands.ts'
+import { DurableLedger } from './command/durable-ledger.ts'
 import { Lifecycle } from './command/lifecycle.ts'
 import { MemoryLedger } from './command/memory-ledger.ts'
 import type { RelayConfig } from './config.ts'
@@ -17,17 +23,24 @@ import { createEdge } from './edge/http.ts'
 import { EDGE_LIMITS, type EdgeLimits } from './edge/limits.ts'
 import { Sockets } from './edge/sockets.ts'
 import { Fleet } from './fleet/fleet.ts'
+import { loadFleet } from './fleet/fleet-record.ts'
 import { LinkBook } from './fleet/link-book.ts'
+import { firstLinkEpoch } from './fleet/link-epoch.ts'
 import { Links } from './fleet/links.ts'
-import { MemoryJournal, type Retention } from './journal/memory-journal.ts'
+import { DurableJournal } from './journal/durable-journal.ts'
+import { MemoryJournal } from './journal/memory-journal.ts'
 import type { Services } from './services.ts'
+import type { EventRetention } from './store/messages.ts'
+import { Store } from './store/store.ts'
 import { Streams } from './stream/streams.ts'
 import { Site } from './web/site.ts'
 
 /** What a test may give in place of the real thing. */
 export interface RelayOptions {
   limits?: Partial<EdgeLimits>
-  retention?: Partial<Retention>
+  retention?: Partial<EventRetention>
+  /** Keeps nothing on disk but tokens: for measurements of what keeping costs. */
+  inMemory?: boolean
 }
 
 /** A relay that listens. */
@@ -48,7 +61,7 @@ const FAILED_LOGINS = { max: 10, windowMs: 60_000 } // per address; a right cred
  */
 export async function startRelay(config: RelayConfig, log: Logger, options: RelayOptions = {}): Promise<Relay> {
   const limits: EdgeLimits = { ...EDGE_LIMITS, ...options.limits }
-  const services = await openServices(config, log, options)
+  const { services, close: closeRooms } = await openServices(config, log, options)
   const gate = new Gate({ listenHost: config.host, allowedOrigins: config.allowedOrigins })
   const sockets = new Sockets({ services, limits, gate })
   const site = await Site.open(config.webDir)
@@ -58,32 +71,81 @@ export async function startRelay(config: RelayConfig, log: Logger, options: Rela
     port = await listen(server, config)
   } catch (error) {
     sockets.stop()
+    await closeRooms()
     throw error
   }
   gate.listensOn(port)
-  return { url: urlOf(config.host, port), services, close: () => close(server, sockets, limits.closeGraceMs) }
+  const stop = async () => {
+    await close(server, sockets, limits.closeGraceMs)
+    await closeRooms()
+  }
+  return { url: urlOf(config.host, port), services, close: stop }
 }
 
-async function openServices(config: RelayConfig, log: Logger, options: RelayOptions): Promise<Services> {
+interface Rooms {
+  services: Services
+  /** Writes what is waiting and lets go of the files. */
+  close(): Promise<void>
+}
+
+async function openServices(config: RelayConfig, log: Logger, options: RelayOptions): Promise<Rooms> {
   const { aioHome, host, authToken } = config
   const bootstrap = await bootstrapToken({ aioHome, host, given: authToken })
-  const tokens = await Tokens.open({ aioHome, bootstrap })
-  const journal = new MemoryJournal(options.retention === undefined ? {} : { retention: options.retention })
-  const fleet = new Fleet({ journal })
-  const book = new LinkBook()
-  const ledger = new MemoryLedger()
-  const lifecycle = new Lifecycle({ fleet, book, journal, ledger })
+  const kept = options.inMemory === true ? inMemory(aioHome) : await onDisk(config, log, options)
+  try {
+    const { journal, ledger, audit, storage } = kept
+    const tokens = await Tokens.open({ storage: kept.tokens, bootstrap })
+    const fleet = new Fleet({ journal })
+    fleet.restore(kept.fleet)
+    const book = new LinkBook(kept.linkEpoch)
+    const lifecycle = new Lifecycle({ fleet, book, journal, ledger })
+    lifecycle.restore()
+    const services: Services = {
+      log,
+      storage,
+      audit,
+      tokens,
+      codes: new LoginCodes(),
+      exchangeFailures: new FailureLimit(FAILED_LOGINS),
+      journal,
+      fleet,
+      links: new Links({ book, fleet, lifecycle, log }),
+      commands: new Commands({ fleet, ledger, lifecycle }),
+      watch: new Watch({ journal, fleet }),
+      streams: new Streams({ fleet, book }),
+    }
+    return { services, close: kept.close }
+  } catch (error) {
+    await kept.close()
+    throw error
+  }
+}
+
+async function onDisk({ aioHome, retention }: RelayConfig, log: Logger, options: RelayOptions) {
+  const path = join(aioHome, 'relay/relay.db')
+  const store = await Store.open({ path, retention: { ...retention, ...options.retention }, log })
   return {
-    log,
-    tokens,
-    codes: new LoginCodes(),
-    exchangeFailures: new FailureLimit(FAILED_LOGINS),
-    journal,
-    fleet,
-    links: new Links({ book, fleet, lifecycle, log }),
-    commands: new Commands({ fleet, ledger, lifecycle }),
-    watch: new Watch({ journal, fleet }),
-    streams: new Streams({ fleet, book }),
+    storage: store,
+    journal: new DurableJournal({ store }),
+    ledger: new DurableLedger({ store }),
+    audit: new DurableAudit({ store }),
+    tokens: new TokenTable({ store, aioHome }),
+    fleet: loadFleet(store),
+    linkEpoch: await firstLinkEpoch(store),
+    close: () => store.close(),
+  }
+}
+
+function inMemory(aioHome: string) {
+  return {
+    storage: { trouble: undefined },
+    journal: new MemoryJournal(),
+    ledger: new MemoryLedger(),
+    audit: new MemoryAudit(),
+    tokens: new TokenFile(join(aioHome, 'relay/tokens.json')),
+    fleet: { orchestrators: [], projects: [], sessions: [] },
+    linkEpoch: Date.now(),
+    close: () => Promise.resolve(),
   }
 }
 

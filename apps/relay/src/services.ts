@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { Audit } from './audit/audit.ts'
 import type { FailureLimit } from './auth/failure-limit.ts'
 import type { LoginCodes } from './auth/login-codes.ts'
 import type { Tokens } from './auth/tokens.ts'
@@ -7,11 +8,15 @@ import type { Watch } from './delivery/watch.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import type { Links } from './fleet/links.ts'
 import type { Journal } from './journal/journal.ts'
+import type { Store } from './store/store.ts'
 import type { Streams } from './stream/streams.ts'
 
 /** The relay's rooms, put together once in `relay.ts`. */
 export interface Services {
   readonly log: Logger
+  /** Tells whether things can be kept. */
+  readonly storage: Pick<Store, 'trouble'>
+  readonly audit: Audit
   readonly tokens: Tokens
   readonly codes: LoginCodes
   readonly exchangeFailures: FailureLimit

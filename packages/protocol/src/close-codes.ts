@@ -13,3 +13,6 @@ export const CLOSE_CODES = {
   /** No token in time, or not a valid one: do not reconnect with the same one. */
   unauthorized: 4401,
 } as const
+
+/** Exit status of an orchestrator that another process with its id has taken the place of: not to be started again. */
+export const SUPERSEDED_EXIT_CODE = 9

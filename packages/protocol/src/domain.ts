@@ -174,3 +174,22 @@ export const principalSchema = z.object({
   roles: z.array(roleSchema),
 })
 export type Principal = z.infer<typeof principalSchema>
+
+/** One state-changing call, as the audit keeps it; inputs are not kept. */
+export const auditRecordSchema = z.object({
+  /** Counts up; an older record has a smaller one. */
+  id: z.number().int(),
+  at: timestampSchema,
+  tokenId: z.string(),
+  /** Name of the token. */
+  by: z.string(),
+  /** The procedure. */
+  call: z.string(),
+  commandId: z.string().optional(),
+  /** Where the call came from. */
+  address: z.string(),
+  endedAt: timestampSchema.optional(),
+  /** `ok` or an error code; absent while it is under way, and for good when the relay was killed meanwhile. */
+  outcome: z.string().optional(),
+})
+export type AuditRecord = z.infer<typeof auditRecordSchema>

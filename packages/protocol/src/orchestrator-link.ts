@@ -17,6 +17,11 @@ export const registrationSchema = z.object({
   sessions: z.array(sessionSchema),
   /** Commands it knows from before and how they stand, so that the relay can resolve what it called `unknown`. */
   known: z.array(z.object({ commandId: commandIdSchema, state: commandStateSchema })),
+  /**
+   * Names the numbering of its events when that goes on over restarts of the orchestrator: a number that was taken under
+   * this name is dropped. When absent, a new process counts from 1 again.
+   */
+  outbox: z.string().min(1).max(40).optional(),
 })
 export type Registration = z.infer<typeof registrationSchema>
 
@@ -40,11 +45,20 @@ export const dispatchSchema = z.discriminatedUnion('type', [
 ])
 export type Dispatch = z.infer<typeof dispatchSchema>
 
-/** Orchestrator → relay, by the mutation `orchestrator.publish`; `seq` counts up by one per event and connection epoch is checked. */
+/**
+ * Orchestrator → relay, by the mutation `orchestrator.publish`. `seq` grows with each event, and the connection's epoch is
+ * checked. `lost` says that so many events right before this one were dropped because the outbox was full.
+ */
 export const publicationSchema = z.object({
   epoch: z.number().int(),
   events: z
-    .array(z.object({ seq: z.number().int().min(1), event: orchestratorEventSchema }))
+    .array(
+      z.object({
+        seq: z.number().int().min(1),
+        event: orchestratorEventSchema,
+        lost: z.number().int().min(1).optional(),
+      }),
+    )
     .min(1)
     .max(256),
 })

@@ -7,6 +7,9 @@ import { guardedWebSocket } from './web-socket.ts'
 /** Close codes after which another attempt with the same token is pointless. */
 const REFUSING_CODES: readonly number[] = [CLOSE_CODES.unauthorized, CLOSE_CODES.revoked]
 
+const SUPERSEDED =
+  'Another process registered at the relay as the same orchestrator and took the place of this one. Run only one with this id.'
+
 /** A connection that lived this long was a good one, so the next failure starts the back-off anew; milliseconds. */
 const STABLE_AFTER_MS = 5_000
 
@@ -35,6 +38,7 @@ export class RelaySocket {
   #failures = 0
   #listeners = new Set<(status: ConnectionStatus) => void>()
   #sockets = new Set<WebSocket>()
+  #latest: WebSocket | undefined
 
   constructor(options: RelaySocketOptions) {
     let token: string | undefined
@@ -73,6 +77,8 @@ export class RelaySocket {
     switch (this.#status.state) {
       case 'unauthorized':
         return new AioError('UNAUTHORIZED', this.#status.message)
+      case 'superseded':
+        return new AioError('CONFLICT', this.#status.message)
       case 'closed':
         return new AioError('UNAVAILABLE', 'This client was closed. Create another one.')
       case 'connecting':
@@ -93,6 +99,7 @@ export class RelaySocket {
 
   #opening(socket: WebSocket): void {
     this.#sockets.add(socket)
+    this.#latest = socket
     if (this.#status.state === 'closed') socket.close()
     else if (this.#status.state !== 'connected')
       this.#set({ state: 'connecting', attempt: this.#failures, since: this.#since() })
@@ -101,19 +108,29 @@ export class RelaySocket {
   #lost(socket: WebSocket, code: number, reason: string): void {
     this.#sockets.delete(socket)
     const before = this.#status
-    if (before.state === 'closed' || before.state === 'unauthorized') return
+    if (before.state === 'closed' || before.state === 'unauthorized' || before.state === 'superseded') return
+    if (code === CLOSE_CODES.superseded) {
+      // The same orchestrator's own next socket also takes the place of one that is only slow to die.
+      if (socket !== this.#latest) return
+      this.#giveUp({ state: 'superseded', message: SUPERSEDED })
+      return
+    }
     if (REFUSING_CODES.includes(code)) {
       // A reason begins with an error code, for programs.
       const why = reason.replace(/^[A-Z_]+: /, '')
       const message = why === '' ? 'The relay refused this token: it is unknown, expired or revoked.' : sentence(why)
-      this.#set({ state: 'unauthorized', message })
-      // Completes what waits; nothing is tried again. It resolves when its sockets have closed, which nobody waits for.
-      void this.client.close()
+      this.#giveUp({ state: 'unauthorized', message })
       return
     }
     const wasStable = before.state === 'connected' && Date.now() - before.since >= STABLE_AFTER_MS
     this.#failures = wasStable ? 0 : this.#failures + 1
     this.#set({ state: 'connecting', attempt: this.#failures, since: this.#since() })
+  }
+
+  #giveUp(status: ConnectionStatus): void {
+    this.#set(status)
+    // Completes what waits; nothing is tried again. It resolves when its sockets have closed, which nobody waits for.
+    void this.client.close()
   }
 
   #retryDelay(random: () => number): number {

@@ -11,4 +11,6 @@ export type ConnectionStatus =
   | { state: 'connected'; since: number }
   /** The relay refused the token; it is not tried again. */
   | { state: 'unauthorized'; message: string }
+  /** Another process registered as the same orchestrator, and this one must not fight it; it is not tried again. */
+  | { state: 'superseded'; message: string }
   | { state: 'closed' }

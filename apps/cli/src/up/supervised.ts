@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { SUPERSEDED_EXIT_CODE } from '@ai-orchestration/protocol'
 
 /** First and longest pause before a restart, and the time after which a run counts as a good one; milliseconds. */
 const RESTART_FIRST_MS = 250
@@ -87,8 +88,13 @@ export class Supervised {
   async #live(): Promise<void> {
     while (!this.#isStopping) {
       const startedAt = performance.now()
-      const how = await this.#runOnce()
+      const { how, code } = await this.#runOnce()
       if (this.#isStopping) return
+      if (code === SUPERSEDED_EXIT_CODE) {
+        // Its other self would be thrown out in turn, and so on for ever; it said so itself.
+        this.#hasGivenUp = true
+        return
+      }
       this.#deaths = performance.now() - startedAt < STABLE_AFTER_MS ? this.#deaths + 1 : 1
       this.#hasGivenUp = !this.#isReady && this.#deaths >= DEATHS_MAX[this.name]
       if (this.#hasGivenUp) return
@@ -99,7 +105,7 @@ export class Supervised {
     }
   }
 
-  #runOnce(): Promise<string> {
+  #runOnce(): Promise<{ how: string; code: number | null }> {
     const child = spawn(process.execPath, [serviceMain(this.name)], {
       env: { ...this.#env, AIO_SUPERVISED: '1' },
       // The open stdin tells the service that its parent lives; it stops when that ends. A group of its own keeps the
@@ -111,9 +117,9 @@ export class Supervised {
     for (const stream of [child.stdout, child.stderr])
       createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on('line', this.#events.line)
     return new Promise((resolve) => {
-      child.once('error', (error) => resolve(`could not be started: ${error.message}`))
+      child.once('error', (error) => resolve({ how: `could not be started: ${error.message}`, code: null }))
       child.once('close', (code, signal) =>
-        resolve(signal === null ? `ended with status ${code}` : `was ended by ${signal}`),
+        resolve({ how: signal === null ? `ended with status ${code}` : `was ended by ${signal}`, code }),
       )
     })
   }

@@ -1,17 +1,24 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { OrchestratorEvent } from '@ai-orchestration/protocol'
 import { ulid } from 'ulid'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import { loadConfig } from '../config.ts'
+import { Journal } from '../journal/journal.ts'
+import { Outbox } from '../link/outbox.ts'
 import { createLogger } from '../log.ts'
 import { CommandRunner } from './command-runner.ts'
 import type { Services } from './define-command.ts'
 import { CommandRegistry } from './registry.ts'
 
 const shipped = new URL('../../config/commands.toml', import.meta.url).pathname
+
+const opened: Journal[] = []
+afterEach(async () => {
+  for (const journal of opened.splice(0)) await journal[Symbol.asyncDispose]()
+})
 
 /** Real runner over real executables; only the rooms that these commands never enter are left out. */
 async function setUp(toml: string, scripts: Record<string, string> = {}) {
@@ -22,16 +29,28 @@ async function setUp(toml: string, scripts: Record<string, string> = {}) {
     await writeFile(join(home, 'scripts', name), text, { mode: 0o755 })
   await writeFile(join(home, 'commands.toml'), toml)
   const registry = await CommandRegistry.open(shipped, join(home, 'commands.toml'))
+  const log = createLogger('silent')
+  const services = { config: loadConfig({ HOME: home, AIO_HOME: home }) } as Services
   const events: OrchestratorEvent[] = []
-  const runner = new CommandRunner({
-    registry,
-    services: { config: loadConfig({ HOME: home, AIO_HOME: home }) } as Services,
-    log: createLogger('silent'),
-    publish: (event) => events.push(event),
-  })
+  /** A runner as a new process would have it; the one before is as if it had been killed. */
+  const start = async () => {
+    const journal = await Journal.open({ path: join(home, 'orchestrator/journal.db'), log })
+    opened.push(journal)
+    const outbox = new Outbox(journal)
+    const publish = (event: OrchestratorEvent) => {
+      events.push(event)
+      outbox.add(event)
+    }
+    return { journal, outbox, runner: new CommandRunner({ registry, services, log, journal, publish }) }
+  }
+  let current = await start()
+  const restart = async () => {
+    current = await start()
+    return current
+  }
   const run = async (command: string, input: unknown, options: { ttlMs?: number; commandId?: string } = {}) => {
     const commandId = options.commandId ?? ulid()
-    runner.dispatch({
+    current.runner.dispatch({
       type: 'run',
       commandId,
       command,
@@ -50,7 +69,7 @@ async function setUp(toml: string, scripts: Record<string, string> = {}) {
       await sleep(5)
     }
   }
-  return { home, runner, events, run, final }
+  return { home, events, run, final, restart, runner: current.runner, journal: current.journal }
 }
 
 const ECHO = `
@@ -109,9 +128,8 @@ describe('CommandRunner', () => {
     await run('mark', {}, { commandId })
     await final(commandId)
     await run('mark', {}, { commandId })
-    expect(events.filter((event) => event.type === 'command_result')).toHaveLength(2)
+    await expect.poll(() => events.filter((event) => event.type === 'command_result')).toHaveLength(2)
     expect(events.filter((event) => event.type === 'command_ack')).toHaveLength(1)
-    const { readFile } = await import('node:fs/promises')
     expect(await readFile(join(home, 'mark'), 'utf8')).toBe('x\n')
   })
   it('rejects what it does not know', async () => {
@@ -141,8 +159,89 @@ describe('CommandRunner', () => {
     )
     const ids = await Promise.all(['a', 'b', 'c'].map((word) => run('log', { sessionId: 'p_s', word })))
     await Promise.all(ids.map(final))
-    const { readFile } = await import('node:fs/promises')
     expect(await readFile(join(home, 'log'), 'utf8')).toBe('in a\nout a\nin b\nout b\nin c\nout c\n')
+  })
+})
+
+describe('CommandRunner after a restart', () => {
+  const MARK = '[commands.mark]\nrun = ["sh", "-c", "echo x >>mark; echo 1"]\n'
+
+  it('answers a repeated id as before, and tells the relay how it ended', async () => {
+    const { home, run, final, events, restart } = await setUp(MARK)
+    const commandId = await run('mark', {})
+    const first = await final(commandId)
+    const rejected = await run('nothing', {})
+    await final(rejected)
+    await expect.poll(async () => (await restart()).runner.known()).toHaveLength(2)
+    const { runner } = await restart()
+    expect(runner.known()).toEqual([
+      { commandId, state: 'succeeded' },
+      { commandId: rejected, state: 'rejected' },
+    ])
+    events.length = 0
+    await run('mark', {}, { commandId })
+    expect(await final(commandId)).toEqual(first)
+    runner.dispatch({ type: 'cancel', commandId })
+    await expect.poll(() => events).toEqual([first, first])
+    expect(await readFile(join(home, 'mark'), 'utf8')).toBe('x\n')
+  })
+  it('brings what was cut off to an end and never runs it again', async () => {
+    const { run, final, events, restart } = await setUp(
+      '[commands.slow]\nrun = ["sh", "-c", "echo x >>mark; sleep 60"]\n',
+    )
+    const commandId = await run('slow', { projectId: 'p' })
+    await expect.poll(() => events.map(({ type }) => type)).toEqual(['command_ack'])
+    const { runner } = await restart()
+    const settled = runner.recover(async (unfinished) => {
+      expect(unfinished).toMatchObject({ commandId, command: 'slow', projectId: 'p' })
+      expect(runner.known()).toEqual([{ commandId, state: 'running' }])
+      return {
+        type: 'command_error',
+        commandId,
+        command: 'slow',
+        state: 'interrupted',
+        error: { code: 'INTERRUPTED', message: 'cut off' },
+      }
+    })
+    await settled
+    expect(await final(commandId)).toMatchObject({ state: 'interrupted' })
+    await run('slow', { projectId: 'p' }, { commandId })
+    await expect.poll(() => events.filter(({ type }) => type === 'command_error')).toHaveLength(2)
+    expect(events.filter(({ type }) => type === 'command_ack')).toHaveLength(1)
+    expect((await restart()).journal.unfinished).toEqual([])
+  })
+  it('does not run what was made before its journal was damaged', async () => {
+    const { home, run, final, restart, journal } = await setUp(MARK)
+    await journal[Symbol.asyncDispose]()
+    const commandId = ulid(Date.now() - 1_000)
+    await writeFile(join(home, 'orchestrator/journal.db'), 'rubbish')
+    await restart()
+    await run('mark', {}, { commandId })
+    expect(await final(commandId)).toMatchObject({ state: 'interrupted', error: { code: 'INTERRUPTED' } })
+    await sleep(2)
+    expect(await final(await run('mark', {}))).toMatchObject({ type: 'command_result' })
+    expect(await readFile(join(home, 'mark'), 'utf8')).toBe('x\n')
+  })
+})
+
+describe('commands that wait', () => {
+  const SLOW = '[commands.slow]\nrun = ["sleep", "60"]\n'
+
+  it('are cancelled or expire at once, while what they wait for goes on', async () => {
+    const { run, final, events, runner } = await setUp(SLOW)
+    const first = await run('slow', { sessionId: 'p_s' })
+    const [cancelled, expired] = [
+      await run('slow', { sessionId: 'p_s' }),
+      await run('slow', { sessionId: 'p_s' }, { ttlMs: 50 }),
+    ]
+    await expect.poll(() => events.map(({ type }) => type)).toContain('command_ack')
+    runner.dispatch({ type: 'cancel', commandId: cancelled })
+    expect(await final(cancelled)).toMatchObject({ state: 'cancelled', error: { code: 'CANCELLED' } })
+    expect(await final(expired)).toMatchObject({ state: 'expired', error: { code: 'EXPIRED' } })
+    expect(runner.known()).toContainEqual({ commandId: first, state: 'running' })
+    expect(events.filter(({ type }) => type === 'command_ack')).toHaveLength(1)
+    runner.dispatch({ type: 'cancel', commandId: first })
+    await final(first)
   })
 })
 

@@ -2,216 +2,204 @@ import {
   AioError,
   type CommandState,
   type Dispatch,
-  isFinal,
   type OrchestratorEvent,
-  parseSessionId,
   type Registration,
-  sessionIdOf,
   toAioError,
 } from '@ai-orchestration/protocol'
-import { z } from 'zod'
+import { decodeTime } from 'ulid'
+import type { Journal } from '../journal/journal.ts'
+import type { CommandFacts, FinalEvent, Unfinished } from '../journal/journal-format.ts'
 import type { Logger } from '../log.ts'
+import { type About, aboutOf } from './about.ts'
 import type { Services } from './define-command.ts'
+import { expired, failure, unsure } from './final-event.ts'
 import type { CommandRegistry, RunnableCommand } from './registry.ts'
 import { StepList } from './steps.ts'
+import { type Turn, Turns } from './turns.ts'
 
 type Run = Extract<Dispatch, { type: 'run' }>
-type FinalEvent = Extract<OrchestratorEvent, { type: 'command_result' | 'command_error' }>
 
-interface Known {
+/** A command that has not ended. */
+interface Open {
   state: CommandState
-  abort: AbortController
-  final: FinalEvent | undefined
+  cancel: AbortController
 }
 
-/** So many finished commands are remembered, to answer a repeated dispatch without running it again. */
-const REMEMBERED = 2_000
+/** So many commands that ended are told to the relay at a registration; the journal knows the others. */
+const TOLD = 2_000
 
-const aboutSchema = z.object({
-  projectId: z.string().optional(),
-  sessionId: z.string().optional(),
-  name: z.string().optional(),
-})
-
-/** Runs dispatched commands: each at most once, those of one session one after the other. */
+/** Runs dispatched commands: each at most once, ever (C-2), those of one session one after the other (C-10). */
 export class CommandRunner {
   readonly #registry: CommandRegistry
   readonly #services: Services
   readonly #log: Logger
+  readonly #journal: Journal
   readonly #publish: (event: OrchestratorEvent) => void
-  readonly #known = new Map<string, Known>()
-  readonly #lanes = new Map<string, Promise<void>>()
-  readonly #running = new Map<string, { count: number; waiting: (() => void)[] }>()
+  readonly #turns = new Turns()
+  readonly #open = new Map<string, Open>()
+  /** Commands that ended, oldest first. */
+  readonly #ended: Map<string, CommandState>
 
   constructor(options: {
     registry: CommandRegistry
     services: Services
     log: Logger
+    journal: Journal
     publish: (event: OrchestratorEvent) => void
   }) {
     this.#registry = options.registry
     this.#services = options.services
     this.#log = options.log
+    this.#journal = options.journal
     this.#publish = options.publish
+    const { recent } = options.journal.content
+    this.#ended = new Map(recent.toReversed().map(({ commandId, state }) => [commandId, state]))
   }
 
   /** The commands it knows and how they stand, for the relay at registration. */
   known(): Registration['known'] {
-    return [...this.#known].map(([commandId, { state }]) => ({ commandId, state }))
+    const open = [...this.#open].map(([commandId, { state }]) => ({ commandId, state }))
+    return [...this.#ended].map(([commandId, state]) => ({ commandId, state })).concat(open)
   }
 
-  /** Takes what the relay sends. A command that is known is not run again: what is known of it is said once more. */
+  /** Takes what the relay sends. A command that is known is not run again: how it ended is said once more. */
   dispatch(dispatch: Dispatch): void {
+    const { commandId } = dispatch
+    const open = this.#open.get(commandId)
     switch (dispatch.type) {
       case 'cancel':
-        this.#known.get(dispatch.commandId)?.abort.abort(new AioError('CANCELLED', 'The command was cancelled.'))
+        if (open !== undefined) open.cancel.abort(new AioError('CANCELLED', 'The command was cancelled.'))
+        else this.#inBackground(commandId, this.#sayAgain(commandId))
         return
-      case 'run': {
-        const known = this.#known.get(dispatch.commandId)
-        if (known === undefined) void this.#accept(dispatch)
-        else if (known.final !== undefined) this.#publish(known.final)
+      case 'run':
+        if (open === undefined) this.#inBackground(commandId, this.#accept(dispatch))
         return
-      }
       default:
         dispatch satisfies never
     }
   }
 
-  /** Says the final state of every remembered command again whose result the relay may have missed. */
-  republish(commandIds: readonly string[]): void {
-    for (const id of commandIds) {
-      const final = this.#known.get(id)?.final
-      if (final !== undefined) this.#publish(final)
-    }
+  /**
+   * Brings commands to an end that an earlier orchestrator began and did not finish (C-4). None is run again (C-6).
+   *
+   * @param settle says how such a command stands now, after what can be undone was undone.
+   */
+  async recover(settle: (unfinished: Unfinished) => Promise<FinalEvent>): Promise<void> {
+    const { unfinished } = this.#journal
+    for (const { commandId } of unfinished)
+      this.#open.set(commandId, { state: 'running', cancel: new AbortController() })
+    await Promise.all(
+      unfinished.map(async (command) => {
+        this.#log.warn({ commandId: command.commandId, command: command.command }, 'a command was cut off by a restart')
+        this.#end(command, await settle(command))
+      }),
+    )
   }
 
   async #accept(dispatch: Run): Promise<void> {
-    const deadline = performance.now() + dispatch.ttlMs
-    const entry: Known = { state: 'dispatched', abort: new AbortController(), final: undefined }
-    this.#known.set(dispatch.commandId, entry)
+    const { commandId } = dispatch
     const about = aboutOf(dispatch)
-    const event = await this.#inLane(about.sessionId, async () => {
-      try {
-        const command = this.#registry.require(dispatch.command)
-        const input = command.checkInput(dispatch.input)
-        await this.#enter(command)
-        try {
-          return await this.#run(dispatch, command, input, entry, deadline)
-        } finally {
-          this.#leave(command)
-        }
-      } catch (error) {
-        return failure(dispatch, 'rejected', toAioError(error))
-      }
-    })
-    entry.final = { ...event, ...about }
-    entry.state = event.type === 'command_result' ? 'succeeded' : event.state
-    this.#publish(entry.final)
-    this.#forget()
+    const open: Open = { state: 'dispatched', cancel: new AbortController() }
+    this.#open.set(commandId, open)
+    // The place in the session's queue is taken at once: this is the order in which the relay accepted (C-10).
+    using lane = this.#turns.join(
+      about.sessionId === undefined ? `command ${commandId}` : `session ${about.sessionId}`,
+      1,
+    )
+    const facts = factsOf(dispatch, about)
+    this.#end(facts, await this.#once({ dispatch, about, facts, open, lane }))
   }
 
+  /** Waits for its turn and begins it, unless it is too late for that by then or the journal knows how it ended. */
+  async #once(call: { dispatch: Run; about: About; facts: CommandFacts; open: Open; lane: Turn }): Promise<FinalEvent> {
+    const { dispatch, about, facts, open, lane } = call
+    using wait = waitingTime(open.cancel.signal, dispatch.ttlMs)
+    try {
+      const ended = await this.#journal.find(dispatch.commandId)
+      if (ended !== undefined) return ended
+      const { unsureBefore } = this.#journal.content
+      if (unsureBefore !== undefined && decodeTime(dispatch.commandId) < unsureBefore)
+        return failure(dispatch, about, 'interrupted', unsure())
+      const command = this.#registry.require(dispatch.command)
+      const input = command.checkInput(dispatch.input)
+      await lane.ready(wait.signal)
+      using slot = this.#turns.join(`command ${command.name}`, command.concurrency)
+      await slot.ready(wait.signal)
+      const isNew = await this.#journal.start(facts)
+      if (!isNew) throw new AioError('CONFLICT', 'This command is on record as started, so it was not started again.')
+      // Writing it took time, in which the relay may have given it up.
+      wait.signal.throwIfAborted()
+      wait[Symbol.dispose]()
+      return await this.#run(dispatch, { command, input, about, open })
+    } catch (error) {
+      if (open.cancel.signal.aborted)
+        return failure(dispatch, about, 'cancelled', toAioError(open.cancel.signal.reason))
+      return failure(dispatch, about, wait.signal.aborted ? 'expired' : 'rejected', toAioError(error))
+    }
+  }
+
+  /** Runs it to its end, whatever that is; it has been recorded as started. */
   async #run(
     dispatch: Run,
-    command: RunnableCommand,
-    input: unknown,
-    entry: Known,
-    deadline: number,
+    { command, input, about, open }: { command: RunnableCommand; input: unknown; about: About; open: Open },
   ): Promise<FinalEvent> {
-    const { commandId } = dispatch
-    if (entry.abort.signal.aborted) return failure(dispatch, 'cancelled', toAioError(entry.abort.signal.reason))
-    if (performance.now() > deadline)
-      return failure(
-        dispatch,
-        'expired',
-        new AioError('EXPIRED', 'The command waited longer than its time to live and was not started.'),
-      )
-    entry.state = 'running'
-    const about = aboutOf(dispatch)
+    const { commandId, by } = dispatch
+    open.state = 'running'
     this.#publish({ type: 'command_ack', ...about, commandId })
     const timeout = AbortSignal.timeout(command.timeoutMs)
-    const steps = new StepList(AbortSignal.any([entry.abort.signal, timeout]), (report) =>
-      this.#publish({ type: 'command_progress', ...about, commandId, ...report }),
-    )
+    const steps = new StepList(AbortSignal.any([open.cancel.signal, timeout]), (report) => {
+      if (report.step !== undefined) this.#journal.step(commandId, report.step)
+      this.#publish({ type: 'command_progress', ...about, commandId, ...report })
+    })
     try {
-      const context = { ...this.#services, commandId, by: dispatch.by, steps, log: this.#log }
-      const output = await command.run(input, context)
-      return { type: 'command_result', commandId, command: command.name, output }
+      const output = await command.run(input, { ...this.#services, commandId, by, steps, log: this.#log })
+      return { type: 'command_result', ...about, commandId, command: command.name, output }
     } catch (error) {
+      const completed = steps.completed()
       const problems = await steps.undo()
       const cause = timeout.aborted
         ? new AioError('TIMEOUT', `${command.name} did not finish within ${command.timeoutMs} ms and was stopped.`)
-        : entry.abort.signal.aborted
-          ? toAioError(entry.abort.signal.reason)
-          : toAioError(error)
+        : toAioError(open.cancel.signal.aborted ? open.cancel.signal.reason : error)
       if (cause.code === 'INTERNAL')
         this.#log.error({ err: error, commandId }, 'a command failed in a way we did not foresee')
-      if (problems.length > 0)
-        return failure(dispatch, 'interrupted', new AioError('INTERRUPTED', `${cause.message} ${problems.join(' ')}`))
-      return failure(dispatch, cause.code === 'CANCELLED' ? 'cancelled' : 'failed', cause)
+      if (problems.length === 0)
+        return failure(dispatch, about, cause.code === 'CANCELLED' ? 'cancelled' : 'failed', cause)
+      const message = `${cause.message} ${problems.join(' ')}`
+      return failure(dispatch, about, 'interrupted', new AioError('INTERRUPTED', message, { details: { completed } }))
     }
   }
 
-  /** Commands about one session run one after the other (C-10). */
-  async #inLane<T>(lane: string | undefined, action: () => Promise<T>): Promise<T> {
-    if (lane === undefined) return await action()
-    const before = this.#lanes.get(lane) ?? Promise.resolve()
-    const running = before.then(action)
-    const settled = running.then(
-      () => undefined,
-      () => undefined,
-    )
-    this.#lanes.set(lane, settled)
-    try {
-      return await running
-    } finally {
-      if (this.#lanes.get(lane) === settled) this.#lanes.delete(lane)
+  // Record and message are made in one turn, and so committed together; the message is sent after that.
+  #end(facts: CommandFacts, event: FinalEvent): void {
+    const { commandId } = facts
+    this.#journal.finish(facts, event)
+    this.#publish(event)
+    this.#open.delete(commandId)
+    this.#ended.set(commandId, event.type === 'command_result' ? 'succeeded' : event.state)
+    for (const oldest of this.#ended.keys()) {
+      if (this.#ended.size <= TOLD) return
+      this.#ended.delete(oldest)
     }
   }
 
-  async #enter(command: RunnableCommand): Promise<void> {
-    const slot = this.#running.get(command.name) ?? { count: 0, waiting: [] }
-    this.#running.set(command.name, slot)
-    if (slot.count >= command.concurrency) await new Promise<void>((resolve) => slot.waiting.push(resolve))
-    slot.count += 1
+  async #sayAgain(commandId: string): Promise<void> {
+    const ended = await this.#journal.find(commandId)
+    if (ended !== undefined) this.#publish(ended)
   }
 
-  #leave(command: RunnableCommand): void {
-    const slot = this.#running.get(command.name)
-    if (slot === undefined) return
-    slot.count -= 1
-    slot.waiting.shift()?.()
-  }
-
-  #forget(): void {
-    for (const [id, { state }] of this.#known) {
-      if (this.#known.size <= REMEMBERED) return
-      if (isFinal(state)) this.#known.delete(id)
-    }
+  #inBackground(commandId: string, work: Promise<void>): void {
+    work.catch((error: unknown) => this.#log.error({ err: error, commandId }, 'a dispatch could not be taken'))
   }
 }
 
-function failure(
-  dispatch: Run,
-  state: Extract<FinalEvent, { type: 'command_error' }>['state'],
-  error: AioError,
-): FinalEvent {
-  return {
-    type: 'command_error',
-    commandId: dispatch.commandId,
-    command: dispatch.command,
-    state,
-    error: error.toWire(),
-  }
+/** Aborted when a command that waits is cancelled or has waited for its time to live, by the monotonic clock (C-7). */
+function waitingTime(cancelled: AbortSignal, ttlMs: number): { signal: AbortSignal } & Disposable {
+  const over = new AbortController()
+  const timer = setTimeout(() => over.abort(expired()), Math.max(0, ttlMs))
+  timer.unref()
+  return { signal: AbortSignal.any([cancelled, over.signal]), [Symbol.dispose]: () => clearTimeout(timer) }
 }
 
-/** Which session and project a command is about, as far as its input says. */
-function aboutOf(dispatch: Run): { projectId?: string; sessionId?: string } {
-  const parsed = aboutSchema.safeParse(dispatch.input)
-  if (!parsed.success) return {}
-  const { projectId, sessionId, name } = parsed.data
-  const session =
-    sessionId ?? (projectId !== undefined && name !== undefined ? sessionIdOf(projectId, name) : undefined)
-  const names = session === undefined ? undefined : parseSessionId(session)
-  if (session !== undefined && names !== undefined) return { sessionId: session, projectId: names.projectId }
-  return projectId === undefined ? {} : { projectId }
+function factsOf({ commandId, command }: Run, { projectId, sessionId }: About): CommandFacts {
+  return { commandId, command, projectId, sessionId }
 }

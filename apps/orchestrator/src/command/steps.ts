@@ -21,6 +21,13 @@ export interface StepReport {
   step?: Step
 }
 
+interface Started {
+  name: string
+  undo: (() => Promise<void>) | undefined
+  settled: Promise<unknown>
+  isDone: boolean
+}
+
 /** Progress is reported at most this often, in milliseconds: each report is an event that everyone who watches receives. */
 const PROGRESS_INTERVAL_MS = 250
 
@@ -30,7 +37,7 @@ export class StepList implements Steps {
   readonly #report: (report: StepReport) => void
   readonly #now: () => number
   #progressAt = Number.NEGATIVE_INFINITY
-  readonly #started: { name: string; undo: (() => Promise<void>) | undefined; settled: Promise<unknown> }[] = []
+  readonly #started: Started[] = []
 
   constructor(signal: AbortSignal, report: (report: StepReport) => void, now: () => number = () => performance.now()) {
     this.signal = signal
@@ -43,9 +50,11 @@ export class StepList implements Steps {
     const startedAt = this.#now()
     this.#report({ step: { name, state: 'running' } })
     const running = action()
-    this.#started.push({ name, undo, settled: running.catch(() => undefined) })
+    const started: Started = { name, undo, settled: running.catch(() => undefined), isDone: false }
+    this.#started.push(started)
     try {
       const result = await running
+      started.isDone = true
       this.#report({ step: { name, state: 'done', ms: this.#since(startedAt) } })
       return result
     } catch (error) {
@@ -61,6 +70,11 @@ export class StepList implements Steps {
     if (now - this.#progressAt < PROGRESS_INTERVAL_MS) return
     this.#progressAt = now
     this.#report({ message, ...(percent === undefined ? {} : { progress: Math.min(100, Math.max(0, percent)) }) })
+  }
+
+  /** Names of the steps that came to their end, in the order in which they were started. */
+  completed(): string[] {
+    return this.#started.filter(({ isDone }) => isDone).map(({ name }) => name)
   }
 
   /**

@@ -4,20 +4,21 @@ import {
   type Dispatch,
   dispatchSchema,
   LINK_VERSION,
-  type OrchestratorEvent,
   type Registration,
   toAioError,
 } from '@ai-orchestration/protocol'
 import type { Client } from '@ai-orchestration/sdk'
 import type { Logger } from '../log.ts'
-import { Outbox } from './outbox.ts'
+import type { Outbox } from './outbox.ts'
 
 /** What the link needs of the rest. */
 export interface LinkOptions {
   client: Client
+  /** Events on their way to the relay. */
+  outbox: Outbox
   log: Logger
   /** What this orchestrator says of itself, made anew for each connection. */
-  describe: () => Omit<Registration, 'linkVersion'>
+  describe: () => Omit<Registration, 'linkVersion' | 'outbox'>
   /** Takes what the relay dispatches. */
   onDispatch: (dispatch: Dispatch) => void
   /** Called after each registration; what it returns is disposed of when that connection ends. */
@@ -29,25 +30,30 @@ export interface LinkOptions {
 /** Longest wait between two attempts to register, in milliseconds (S-5). */
 const RETRY_MAX_MS = 30_000
 
+/** Another process with this orchestrator's id has connected: both cannot go on, and the later one counts (C-9). */
+export class SupersededError extends AioError {
+  constructor() {
+    super(
+      'CONFLICT',
+      "Another process with this orchestrator's id has taken its place at the relay. If AIO_HOME was copied to another machine, remove `orchestrator/id` and `orchestrator/journal.db` from the copy, so that it gets an id of its own. Sessions go on.",
+    )
+  }
+}
+
 /** The connection to the relay: registers, takes commands, publishes events, and does so again whenever it is lost. */
 export class Link {
   readonly #options: LinkOptions
-  readonly #outbox = new Outbox()
   readonly #closed = new AbortController()
 
   constructor(options: LinkOptions) {
     this.#options = options
   }
 
-  /** Sends an event as soon as the relay can take it; none is lost while this process lives. */
-  publish(event: OrchestratorEvent): void {
-    this.#outbox.add(event)
-  }
-
   /**
    * Keeps the link up until it is closed.
    *
-   * @throws AioError UPGRADE_REQUIRED, UNAUTHORIZED or FORBIDDEN when trying again cannot help.
+   * @throws AioError UPGRADE_REQUIRED, UNAUTHORIZED or FORBIDDEN when trying again cannot help; {@link SupersededError}
+   * when another process with this orchestrator's id took its place.
    */
   async keep(): Promise<void> {
     let attempt = 0
@@ -58,6 +64,7 @@ export class Link {
         })
       } catch (error) {
         const problem = toAioError(error)
+        if (this.#options.client.status.state === 'superseded') throw new SupersededError()
         if (problem.code === 'UPGRADE_REQUIRED' || problem.code === 'UNAUTHORIZED' || problem.code === 'FORBIDDEN')
           throw problem
         this.#options.log.warn({ code: problem.code }, `the link to the relay is down: ${problem.message}`)
@@ -71,8 +78,9 @@ export class Link {
 
   /** One connection from registration until it is lost. */
   async #connection(onUp: () => void): Promise<void> {
-    const { client, log, describe, onDispatch, onRegistered } = this.#options
-    const { epoch } = await client.orchestrator.register.mutate({ linkVersion: LINK_VERSION, ...describe() })
+    const { client, log, outbox, describe, onDispatch, onRegistered } = this.#options
+    const registration = { linkVersion: LINK_VERSION, outbox: outbox.id, ...describe() }
+    const { epoch } = await client.orchestrator.register.mutate(registration)
     const ended = new AbortController()
     const signal = AbortSignal.any([ended.signal, this.#closed.signal])
     const lost = Promise.withResolvers<never>()
@@ -101,17 +109,18 @@ export class Link {
   }
 
   async #publishAll(epoch: number, signal: AbortSignal): Promise<void> {
+    const { client, outbox } = this.#options
     while (!signal.aborted) {
-      await this.#outbox.filled(signal)
-      const events = this.#outbox.batch()
+      await outbox.filled(signal)
+      const events = outbox.batch()
       const last = events.at(-1)
       if (last === undefined) continue
-      await this.#options.client.orchestrator.publish.mutate({ epoch, events }, { signal })
-      this.#outbox.taken(last.seq)
+      await client.orchestrator.publish.mutate({ epoch, events }, { signal })
+      outbox.taken(last.seq)
     }
   }
 
-  /** Ends the link. Events that the relay has not taken yet are lost with this process. */
+  /** Ends the link. Events that the relay has not taken yet stay in the outbox. */
   [Symbol.dispose](): void {
     this.#closed.abort()
   }

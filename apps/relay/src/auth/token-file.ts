@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { readIfPresent } from '../disk/read-if-present.ts'
 import { writeFileDurably } from '../disk/write-file-durably.ts'
 
-const recordSchema = z.object({
+/** Schema of {@link TokenRecord}. */
+export const tokenRecordSchema = z.object({
   id: z.string(),
   role: roleSchema,
   name: z.string(),
@@ -15,12 +16,19 @@ const recordSchema = z.object({
   revokedAt: timestampSchema.optional(),
 })
 /** A token as it is kept. */
-export type TokenRecord = z.infer<typeof recordSchema>
+export type TokenRecord = z.infer<typeof tokenRecordSchema>
 
-const fileSchema = z.object({ version: z.literal(1), tokens: z.array(recordSchema) })
+/** Where tokens are kept. */
+export interface TokenStorage {
+  read(): Promise<TokenRecord[]>
+  /** Resolves once what `snapshot` gives is on stable storage. */
+  write(snapshot: () => readonly TokenRecord[]): Promise<void>
+}
 
-/** The tokens on disk; writes are joined, and each caller waits for one that holds its change. */
-export class TokenFile {
+const fileSchema = z.object({ version: z.literal(1), tokens: z.array(tokenRecordSchema) })
+
+/** The tokens in a file, as an earlier version kept them; writes are joined, and each caller waits for one that holds its change. */
+export class TokenFile implements TokenStorage {
   readonly #path: string
   #writing: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import { AioError, type Principal, type Role, type TokenInfo } from '@ai-orchestration/protocol'
 import { hashSecret, matchesHash, newSecret } from './secret.ts'
-import { TokenFile, type TokenRecord } from './token-file.ts'
+import type { TokenRecord, TokenStorage } from './token-file.ts'
 
 /** Id that AUTH_TOKEN goes by wherever a token id stands. */
 export const BOOTSTRAP_ID = 'auth-token'
@@ -17,22 +16,22 @@ const REFUSED = 'This token is not known to the relay. Log in again with: aio lo
 /** Who may do what: AUTH_TOKEN and the tokens made later. */
 export class Tokens {
   readonly #bootstrapHash: string
-  readonly #file: TokenFile
+  readonly #storage: TokenStorage
   readonly #byId: Map<string, TokenRecord>
   readonly #now: () => number
   readonly #onDead = new Set<(tokenId: string) => void>()
 
-  private constructor(bootstrap: string, file: TokenFile, records: TokenRecord[], now: () => number) {
+  private constructor(bootstrap: string, storage: TokenStorage, records: TokenRecord[], now: () => number) {
     this.#bootstrapHash = hashSecret(bootstrap)
-    this.#file = file
+    this.#storage = storage
     this.#byId = new Map(records.map((record) => [record.id, record]))
     this.#now = now
   }
 
-  /** Opens the tokens kept under `aioHome`. */
-  static async open(options: { aioHome: string; bootstrap: string; now?: () => number }): Promise<Tokens> {
-    const file = new TokenFile(join(options.aioHome, 'relay/tokens.json'))
-    return new Tokens(options.bootstrap, file, await file.read(), options.now ?? Date.now)
+  /** Opens the tokens that are kept. */
+  static async open(options: { storage: TokenStorage; bootstrap: string; now?: () => number }): Promise<Tokens> {
+    const { storage, bootstrap, now = Date.now } = options
+    return new Tokens(bootstrap, storage, await storage.read(), now)
   }
 
   /** Whose token this is. @throws AioError UNAUTHORIZED */
@@ -136,7 +135,7 @@ export class Tokens {
   }
 
   #save(): Promise<void> {
-    return this.#file.write(() => [...this.#byId.values()])
+    return this.#storage.write(() => [...this.#byId.values()])
   }
 }
 

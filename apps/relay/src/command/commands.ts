@@ -87,8 +87,9 @@ export class Commands {
   }): Command[] {
     const { limit = 100, sessionId, projectId } = filter
     const found: Command[] = []
-    for (const { command } of this.#ledger.newestFirst()) {
+    for (const { command, isKept } of this.#ledger.newestFirst()) {
       if (found.length === limit) break
+      if (!isKept) continue
       if (sessionId !== undefined && command.sessionId !== sessionId) continue
       if (projectId !== undefined && command.projectId !== projectId) continue
       found.push(command)
@@ -97,8 +98,8 @@ export class Commands {
   }
 
   /** Asks for a command to stop. @throws AioError NOT_FOUND */
-  cancel(commandId: string): CancelOutcome {
-    return this.#lifecycle.cancel(this.#require(commandId))
+  async cancel(commandId: string): Promise<CancelOutcome> {
+    return await this.#lifecycle.cancel(this.#require(commandId))
   }
 
   #accept(principal: Principal, request: Request, hash: string): Entry {
@@ -125,6 +126,7 @@ export class Commands {
       input,
       contentHash: hash,
       by: { name: principal.name, isAdmin },
+      isKept: false,
       deadline: performance.now() + (ttlMs ?? LIMITS.commandTtlMs),
       wasDispatched: false,
       wasAcknowledged: false,
@@ -151,11 +153,8 @@ export class Commands {
 
   #require(commandId: string): Entry {
     const entry = this.#ledger.get(commandId)
-    if (entry !== undefined) return entry
-    throw new AioError(
-      'NOT_FOUND',
-      'The relay knows no command of this id. It keeps the last 10,000, and those since its last restart.',
-    )
+    if (entry?.isKept === true) return entry
+    throw new AioError('NOT_FOUND', 'The relay knows no command of this id. It keeps them for eight days.')
   }
 }
 

@@ -10,18 +10,24 @@ export interface Entry {
   by: { name: string; isAdmin: boolean }
   /** On the relay's monotonic clock, in milliseconds. */
   deadline: number
-  /** True once it was handed to the orchestrator, which may have begun it. */
+  /** True once it may have been handed to the orchestrator, which may have begun it. Kept before it is done. */
   wasDispatched: boolean
   /** True once the orchestrator said that it has it. */
   wasAcknowledged: boolean
   cancelRequested: boolean
+  /** True once it was accepted for good; until then nobody is told of it, and nobody may begin it (C-1). */
+  isKept: boolean
 }
 
-/** Where commands are kept. In memory for now; made durable without a change elsewhere. */
+/** Where commands are kept. */
 export interface Ledger {
   get(commandId: string): Entry | undefined
-  /** Adds an entry, or takes over changes to one. */
+  /** Takes a new entry in. Resolves once it is on stable storage. @throws AioError UNAVAILABLE when it cannot be kept; then it never was. */
+  accept(entry: Entry): Promise<void>
+  /** Takes over changes to an entry, or adds one that is final already. */
   put(entry: Entry): void
+  /** Resolves once every change so far is on stable storage. */
+  settled(): Promise<void>
   /** Commands that are not final, oldest first. */
   open(): Iterable<Entry>
   /** All commands, newest first. */

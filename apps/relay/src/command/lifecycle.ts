@@ -32,6 +32,8 @@ export class Lifecycle {
   readonly #now: () => number
   readonly #deadlines = new Deadlines()
   readonly #finished = new Map<string, PromiseWithResolvers<Command>>()
+  /** Commands that will be handed over as soon as it is kept that they may have been. */
+  readonly #offering = new Set<string>()
 
   constructor(options: { fleet: Fleet; book: LinkBook; journal: Journal; ledger: Ledger; now?: () => number }) {
     this.#fleet = options.fleet
@@ -41,39 +43,55 @@ export class Lifecycle {
     this.#now = options.now ?? Date.now
   }
 
-  /** Keeps a command that was accepted, and hands it over when its orchestrator is there. */
-  begin(entry: Entry): void {
-    const { commandId, orchestratorId, command, projectId, sessionId } = entry.command
-    this.#ledger.put(entry)
-    this.#deadlines.set(commandId, entry.deadline, () => this.#overdue(entry))
-    this.#journal.append({
-      type: 'command_request',
-      orchestratorId,
-      commandId,
-      command,
-      by: entry.by.name,
-      ...(projectId === undefined ? {} : { projectId }),
-      ...(sessionId === undefined ? {} : { sessionId }),
-    })
-    this.#dispatch(entry)
+  /** Takes over what was open when the relay stopped: what may have begun is unknown until its orchestrator is back (C-5). */
+  restore(): void {
+    for (const entry of [...this.#ledger.open()]) {
+      if (!entry.wasAcknowledged) this.#setDeadline(entry)
+      if (entry.wasDispatched) this.#update(entry, { state: 'unknown' })
+    }
   }
 
-  /** Resolves with the final state of a command. */
-  outcome({ command }: Entry): Promise<Command> {
-    if (isFinal(command.state)) return Promise.resolve(command)
+  /** Keeps a command, which is then accepted (C-1), and hands it over when its orchestrator is there. Ask {@link outcome} how it goes. */
+  begin(entry: Entry): void {
+    // Said before it is done, in the same write: it goes out as soon as it is kept.
+    entry.wasDispatched = this.#isOnline(entry)
+    this.#ledger.accept(entry).then(
+      () => this.#accepted(entry),
+      (error: unknown) => {
+        this.#finished.get(entry.command.commandId)?.reject(error)
+        this.#finished.delete(entry.command.commandId)
+      },
+    )
+    // In the same batch: one wait for the disk, not two.
+    this.#journal.appendWith({
+      type: 'command_request',
+      ...aboutCommand(entry.command),
+      command: entry.command.command,
+      by: entry.by.name,
+    })
+  }
+
+  /** Resolves with the final state of a command, once that cannot be lost any more. @throws AioError when it was not accepted after all. */
+  async outcome({ command }: Entry): Promise<Command> {
+    if (isFinal(command.state)) {
+      await this.#ledger.settled()
+      return command
+    }
     const waiting = this.#finished.get(command.commandId) ?? Promise.withResolvers<Command>()
     this.#finished.set(command.commandId, waiting)
-    return waiting.promise
+    return await waiting.promise
   }
 
   /** Asks for a command to stop, or prevents that it starts. */
-  cancel(entry: Entry): CancelOutcome {
+  async cancel(entry: Entry): Promise<CancelOutcome> {
     if (isFinal(entry.command.state)) return 'too-late'
-    if (!entry.wasDispatched) {
+    if (!entry.wasDispatched || this.#offering.has(entry.command.commandId)) {
       this.#fail(entry, 'cancelled', { code: 'CANCELLED', message: 'The command was cancelled before it started.' })
+      await this.#ledger.settled()
       return 'prevented'
     }
     entry.cancelRequested = true
+    this.#ledger.put(entry)
     this.#send(entry.command.orchestratorId, { type: 'cancel', commandId: entry.command.commandId })
     return 'stopping'
   }
@@ -85,8 +103,8 @@ export class Lifecycle {
       this.#takeForgotten(orchestratorId, event)
       return
     }
-    // Said twice, too late, or by one it does not belong to: the first and rightful word stands.
-    if (entry.command.orchestratorId !== orchestratorId || isFinal(entry.command.state)) return
+    // Said twice, too late, too early, or by one it does not belong to: the first and rightful word stands.
+    if (entry.command.orchestratorId !== orchestratorId || !entry.isKept || isFinal(entry.command.state)) return
     entry.wasAcknowledged = true
     this.#deadlines.clear(event.commandId)
     switch (event.type) {
@@ -131,17 +149,50 @@ export class Lifecycle {
     }
   }
 
+  #accepted(entry: Entry): void {
+    entry.isKept = true
+    this.#setDeadline(entry)
+    if (entry.wasDispatched) this.#handOver(entry, false)
+    else this.#dispatch(entry)
+  }
+
+  #setDeadline(entry: Entry): void {
+    this.#deadlines.set(entry.command.commandId, entry.deadline, () => this.#overdue(entry))
+  }
+
+  // That it may have begun is kept before it can: a relay that is killed in between must not call it never started.
   #dispatch(entry: Entry): void {
-    const { orchestratorId, commandId, command } = entry.command
-    const ttlMs = entry.deadline - performance.now()
-    if (ttlMs <= 0) {
-      this.#overdue(entry)
+    const { commandId } = entry.command
+    if (!this.#isOnline(entry) || this.#offering.has(commandId)) return
+    if (entry.wasDispatched) {
+      this.#handOver(entry, true)
       return
     }
-    const run: Dispatch = { type: 'run', commandId, command, input: entry.input, ttlMs, by: entry.by }
-    if (!this.#send(orchestratorId, run)) return
     entry.wasDispatched = true
-    this.#update(entry, { state: 'dispatched' })
+    this.#ledger.put(entry)
+    this.#offering.add(commandId)
+    void this.#ledger.settled().then(() => {
+      this.#offering.delete(commandId)
+      this.#handOver(entry, false)
+    })
+  }
+
+  #handOver(entry: Entry, wasHandedOver: boolean): void {
+    if (isFinal(entry.command.state)) return
+    const { orchestratorId, commandId, command } = entry.command
+    const ttlMs = entry.deadline - performance.now()
+    const run: Dispatch = { type: 'run', commandId, command, input: entry.input, ttlMs, by: entry.by }
+    entry.wasDispatched = true
+    if (ttlMs > 0 && this.#send(orchestratorId, run)) {
+      this.#update(entry, { state: 'dispatched' })
+      return
+    }
+    entry.wasDispatched = wasHandedOver
+    if (ttlMs <= 0) this.#overdue(entry)
+  }
+
+  #isOnline({ command }: Entry): boolean {
+    return this.#book.byOrchestrator(command.orchestratorId) !== undefined
   }
 
   #send(orchestratorId: string, dispatch: Dispatch): boolean {
@@ -152,9 +203,8 @@ export class Lifecycle {
 
   #overdue(entry: Entry): void {
     if (isFinal(entry.command.state) || entry.wasAcknowledged) return
-    const isOnline = this.#book.byOrchestrator(entry.command.orchestratorId) !== undefined
     // It was handed over before the machine went away and may have begun: only that machine can say.
-    if (entry.wasDispatched && !isOnline) return
+    if (entry.wasDispatched && !this.#isOnline(entry)) return
     if (entry.wasDispatched && performance.now() < entry.deadline + ACK_GRACE_MS) {
       this.#deadlines.set(entry.command.commandId, entry.deadline + ACK_GRACE_MS, () => this.#overdue(entry))
       return
@@ -245,6 +295,7 @@ export class Lifecycle {
       wasDispatched: true,
       wasAcknowledged: true,
       cancelRequested: false,
+      isKept: true,
     })
   }
 
@@ -256,12 +307,14 @@ export class Lifecycle {
 
   #settle({ command }: Entry): void {
     this.#deadlines.clear(command.commandId)
-    this.#finished.get(command.commandId)?.resolve(command)
+    const waiting = this.#finished.get(command.commandId)
     this.#finished.delete(command.commandId)
+    // Nobody is told of an end that a crash could take back.
+    if (waiting !== undefined) void this.#ledger.settled().then(() => waiting.resolve(command))
   }
 
   #openOf(orchestratorId: string): Entry[] {
-    return [...this.#ledger.open()].filter(({ command }) => command.orchestratorId === orchestratorId)
+    return [...this.#ledger.open()].filter(({ command, isKept }) => isKept && command.orchestratorId === orchestratorId)
   }
 
   #stamp(): string {

@@ -1,7 +1,7 @@
 import { isFinal } from '@ai-orchestration/protocol'
 import type { Entry, Ledger } from './ledger.ts'
 
-/** Keeps commands in memory; final ones are bounded by count and by the size of their answers, and the oldest go first. */
+/** Keeps commands in memory, for tests and as a baseline; final ones are bounded by count and by the size of their answers, and the oldest go first. */
 export class MemoryLedger implements Ledger {
   readonly #open = new Map<string, Entry>()
   readonly #final = new Map<string, { entry: Entry; bytes: number }>()
@@ -16,6 +16,15 @@ export class MemoryLedger implements Ledger {
 
   get(commandId: string): Entry | undefined {
     return this.#open.get(commandId) ?? this.#final.get(commandId)?.entry
+  }
+
+  accept(entry: Entry): Promise<void> {
+    this.put(entry)
+    return Promise.resolve()
+  }
+
+  settled(): Promise<void> {
+    return Promise.resolve()
   }
 
   put(entry: Entry): void {

@@ -1,28 +1,46 @@
 import { type AioEvent, parsePosition } from '@ai-orchestration/protocol'
+import type { TrackedEnvelope } from '@trpc/server'
 import type { Peer } from '../context.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type Journal, positionOf } from '../journal/journal.ts'
-import { type Filter, matches, narrow } from './filter.ts'
+import type { Filter } from './filter.ts'
+import { type Ending, handOver } from './handover.ts'
+import { type Hole, ItemTexts, Lane } from './lane.ts'
+import { atEndOfTurn } from './turn.ts'
 
-/** One item for a watcher; `id` is what it resumes with. */
-export interface Item {
-  id: string
-  event: AioEvent
+/** A watcher is to get the whole state before it goes on, and before that why, if it has missed something. */
+interface Jump {
+  hole: Hole | undefined
+  /** Once all that the state shows can be read: it is not ahead of the events that follow, nor of what is kept. */
+  isReady: boolean
 }
 
-/** Where a watcher's items go. */
-export interface WatchCall {
-  peer: Peer | undefined
-  signal: AbortSignal | undefined
+/** One subscription: a cursor into the one log and no queue of its own, so a slow one costs nothing. */
+interface Watcher {
+  lane: Lane
+  peer: Peer
+  cursor: number
+  jump: Jump | undefined
+  /** Until its first page: a hole that is there then was there before it came. */
+  isNew: boolean
+  /** It waits for something, such as room in its socket, and is woken then. */
+  isPaused: boolean
+  hasLeft: boolean
+  ending: Ending
 }
 
-const BATCH = 256 // events looked at before others get a turn
-
-/** Hands the journal to watchers: each has a cursor into the one log and no queue of its own, so a slow one costs nothing. */
+/** Hands the journal to watchers: every event is made into bytes once per lane and turn, and leaves in one write per socket. */
 export class Watch {
   readonly #journal: Journal
   readonly #fleet: Fleet
   readonly #now: () => number
+  readonly #texts = new ItemTexts()
+  readonly #lanes = new Map<string, { lane: Lane; watchers: Set<Watcher> }>()
+  /** Watchers that have something to get besides what is new. */
+  #due = new Set<Watcher>()
+  #hasNews = false
+  #isScheduled = false
+  #followed: AbortController | undefined
 
   constructor(options: { journal: Journal; fleet: Fleet; now?: () => number }) {
     this.#journal = options.journal
@@ -36,67 +54,161 @@ export class Watch {
    * @param after resume behind this position; live from now when absent. When that cannot be done without a hole,
    *   the first two items are `gap` and `snapshot` (E-3).
    */
-  open(filter: Filter, after: string | undefined, call: WatchCall): AsyncGenerator<Item, void> {
-    const { epoch, head } = this.#journal
-    if (after === undefined) return this.#items(filter, head, filter.snapshot === true ? 'snapshot' : undefined, call)
-    const from = parsePosition(after)
-    return from.epoch === epoch
-      ? this.#items(filter, from.seq, undefined, call)
-      : this.#items(filter, head, { reason: 'epoch', from: after }, call)
-  }
-
-  async *#items(
+  open(
     filter: Filter,
-    start: number,
-    startsWith: { reason: 'epoch'; from: string } | 'snapshot' | undefined,
-    call: WatchCall,
-  ): AsyncGenerator<Item, void> {
-    const signal = call.signal ?? NEVER
-    let cursor = start
-    let isFirst = true
-    if (startsWith !== undefined) {
-      cursor = this.#journal.head
-      if (startsWith === 'snapshot') yield this.#snapshot(filter)
-      else yield* this.#gap(filter, startsWith)
-    }
-    while (!signal.aborted) {
-      await call.peer?.drained()
-      const events = this.#journal.read(cursor, BATCH)
-      if (events === undefined) {
-        const from = positionOf(this.#journal, cursor)
-        const reason = isFirst ? 'retention' : 'overflow'
-        cursor = this.#journal.head
-        yield* this.#gap(filter, { reason, from })
-      } else if (events.length === 0) {
-        await this.#journal.waitBeyond(cursor, signal)
-      } else {
-        for (const event of events) {
-          cursor += 1
-          if (!matches(filter, event)) continue
-          await call.peer?.drained()
-          if (signal.aborted) return
-          yield { id: event.position, event }
-        }
+    after: string | undefined,
+    { peer, signal = peer.signal }: { peer: Peer; signal: AbortSignal | undefined },
+  ): AsyncGenerator<TrackedEnvelope<AioEvent>, void> {
+    const { cursor, jump } = this.#start(filter, after)
+    return handOver(signal, (prefix, ending) => {
+      const key = `${prefix}${JSON.stringify(filter)}`
+      const lane = this.#lane(key, filter, prefix)
+      const watcher: Watcher = {
+        lane: lane.lane,
+        peer,
+        cursor,
+        jump,
+        isNew: true,
+        isPaused: false,
+        hasLeft: false,
+        ending,
       }
-      isFirst = false
+      lane.watchers.add(watcher)
+      this.#follow()
+      this.#wake(watcher)
+      return () => this.#leave(key, watcher)
+    })
+  }
+
+  #start(filter: Filter, after: string | undefined): { cursor: number; jump: Jump | undefined } {
+    const { epoch, head, otherEpochReason: reason } = this.#journal
+    const wantsState = filter.snapshot === true
+    if (after === undefined) return { cursor: head, jump: wantsState ? { hole: undefined, isReady: false } : undefined }
+    const from = parsePosition(after)
+    if (from.epoch === epoch) return { cursor: from.seq, jump: undefined }
+    return { cursor: head, jump: { hole: { reason, from: after }, isReady: false } }
+  }
+
+  #lane(key: string, filter: Filter, prefix: string): { lane: Lane; watchers: Set<Watcher> } {
+    const known = this.#lanes.get(key)
+    if (known !== undefined) return known
+    const lane = new Lane({ filter, prefix, journal: this.#journal, texts: this.#texts })
+    const made = { lane, watchers: new Set<Watcher>() }
+    this.#lanes.set(key, made)
+    return made
+  }
+
+  #leave(key: string, watcher: Watcher): void {
+    watcher.hasLeft = true
+    this.#due.delete(watcher)
+    const lane = this.#lanes.get(key)
+    lane?.watchers.delete(watcher)
+    if (lane?.watchers.size === 0) this.#lanes.delete(key)
+    if (this.#lanes.size > 0) return
+    this.#followed?.abort()
+    this.#followed = undefined
+  }
+
+  // One reader waits at the journal for all watchers, and only while there are any.
+  #follow(): void {
+    if (this.#followed !== undefined) return
+    const following = new AbortController()
+    this.#followed = following
+    const next = async (seen: number): Promise<void> => {
+      await this.#journal.waitBeyond(seen, following.signal)
+      if (following.signal.aborted) return
+      this.#hasNews = true
+      this.#schedule()
+      return next(this.#journal.head)
+    }
+    next(this.#journal.head).catch((error: unknown) => this.#failAll(error))
+  }
+
+  #wake(watcher: Watcher): void {
+    this.#due.add(watcher)
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    atEndOfTurn(this.#deliver)
+  }
+
+  readonly #deliver = (): void => {
+    this.#isScheduled = false
+    const due = this.#due
+    this.#due = new Set()
+    if (this.#hasNews) {
+      this.#hasNews = false
+      for (const { watchers } of this.#lanes.values()) for (const watcher of watchers) this.#advance(watcher)
+    } else {
+      for (const watcher of due) this.#advance(watcher)
+    }
+    for (const { lane } of this.#lanes.values()) lane.forget()
+    this.#texts.forget()
+    // Those who are not at the end yet go on in a turn of their own, so that others are heard in between.
+    if (this.#due.size > 0) setImmediate(() => this.#schedule())
+  }
+
+  #advance(watcher: Watcher): void {
+    if (watcher.isPaused) return
+    if (!watcher.peer.hasRoom) {
+      this.#pause(watcher, watcher.peer.drained())
+      return
+    }
+    try {
+      this.#send(watcher)
+    } catch (error) {
+      watcher.ending.fail(error)
     }
   }
 
-  // Both items are made before either is sent: the snapshot is of the position that the gap leads to. The gap's id is where
-  // the watcher stood, so that one who is cut off between the two gets both again.
-  *#gap(filter: Filter, why: { reason: 'retention' | 'epoch' | 'overflow'; from: string }): Generator<Item, void> {
-    const position = positionOf(this.#journal, this.#journal.head)
-    const at = new Date(this.#now()).toISOString()
-    const snapshot = this.#snapshot(filter)
-    yield { id: why.from, event: { type: 'gap', position, at, ...why, to: position } }
-    yield snapshot
+  #send(watcher: Watcher): void {
+    if (watcher.jump !== undefined) {
+      this.#jump(watcher, watcher.jump)
+      return
+    }
+    const page = watcher.lane.page(watcher.cursor)
+    if (page === undefined) {
+      const reason = watcher.isNew ? 'retention' : 'overflow'
+      watcher.jump = { hole: { reason, from: positionOf(this.#journal, watcher.cursor) }, isReady: false }
+      this.#jump(watcher, watcher.jump)
+      return
+    }
+    watcher.isNew = false
+    watcher.cursor = page.end
+    if (page.frames !== undefined) watcher.peer.deliver(page.frames)
+    if (page.end < this.#journal.head) this.#due.add(watcher)
   }
 
-  #snapshot(filter: Filter): Item {
-    const position = positionOf(this.#journal, this.#journal.head)
-    const state = narrow(filter, this.#fleet.state())
-    return { id: position, event: { type: 'snapshot', position, at: new Date(this.#now()).toISOString(), ...state } }
+  #jump(watcher: Watcher, jump: Jump): void {
+    if (!jump.isReady) {
+      jump.isReady = true
+      this.#pause(watcher, this.#journal.settled())
+      return
+    }
+    const { lane, peer } = watcher
+    const at = new Date(this.#now()).toISOString()
+    // Both items are made before either is sent: the snapshot is of the position that the gap leads to.
+    const snapshot = lane.snapshot(at, () => this.#fleet.state())
+    if (jump.hole !== undefined) peer.deliver(lane.gap(at, jump.hole))
+    peer.deliver(snapshot)
+    watcher.cursor = this.#journal.head
+    watcher.jump = undefined
+    watcher.isNew = false
+  }
+
+  #pause(watcher: Watcher, until: Promise<void>): void {
+    watcher.isPaused = true
+    const goOn = () => {
+      watcher.isPaused = false
+      if (!watcher.hasLeft) this.#wake(watcher)
+    }
+    until.then(goOn, (error: unknown) => watcher.ending.fail(error))
+  }
+
+  #failAll(error: unknown): void {
+    for (const { watchers } of this.#lanes.values()) for (const watcher of watchers) watcher.ending.fail(error)
   }
 }
-
-const NEVER = new AbortController().signal

@@ -21,9 +21,9 @@ export class AdapterSocket extends EventEmitter {
     return this.#out.readyState()
   }
 
-  /** Called by the adapter with an encoded answer. */
+  /** Called by the adapter with an encoded answer; an empty one was a subscription that goes another way from here. */
   send(text: string): void {
-    this.#out.send(text)
+    if (text !== '') this.#out.send(text)
   }
 
   /** Called by the adapter when the context cannot be made, which here cannot happen: closing is the connection's business. */

@@ -27,6 +27,11 @@ export class CallsInFlight {
     return 'taken'
   }
 
+  /** Notes that a call, not a subscription, was answered. */
+  ended(id: number | string): void {
+    if (this.#kinds.delete(id)) this.#calls -= 1
+  }
+
   /** Notes an answer on its way out. */
   answered(message: unknown): void {
     if (typeof message !== 'object' || message === null) return

@@ -1,4 +1,6 @@
-import type { IncomingMessage } from 'node:http'
+import { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import {
   AioError,
   CLOSE_CODES,
@@ -7,15 +9,20 @@ import {
   toAioError,
   type WireError,
 } from '@ai-orchestration/protocol'
+import type { TRPCError } from '@trpc/server'
 import { getWSConnectionHandler } from '@trpc/server/adapters/ws'
 import { ulid } from 'ulid'
 import type { WebSocket, WebSocketServer } from 'ws'
 import type { Context, Peer } from '../context.ts'
+import { takeOver } from '../delivery/handover.ts'
+import { Outbox } from '../delivery/outbox.ts'
+import { textFrame } from '../delivery/text-frame.ts'
 import { appRouter } from '../router/index.ts'
 import type { Services } from '../services.ts'
 import { AdapterSocket } from './adapter-socket.ts'
 import type { Place } from './admission.ts'
 import { CallsInFlight } from './calls-in-flight.ts'
+import { DirectCalls } from './direct-calls.ts'
 import { Drain } from './drain.ts'
 import { type CallFrame, readFrame } from './frame.ts'
 import type { EdgeLimits } from './limits.ts'
@@ -24,6 +31,13 @@ import type { EdgeLimits } from './limits.ts'
 type Identity = { type: 'none' } | { type: 'token'; tokenId: string } | { type: 'refused'; error: AioError }
 
 const OPEN = 1
+const direct = new DirectCalls(appRouter)
+
+/**
+ * What the adapter is told of the upgrade, the same for all: the real request would stay in memory as long as its socket, and
+ * its address, with connectionParams=1, would make the adapter wait for a frame that we have taken.
+ */
+const REQUEST = Object.assign(new IncomingMessage(new Socket()), { url: '/ws' })
 
 /** One WebSocket: who it belongs to, what it may send, and how much may wait for it. */
 export class Connection implements Peer {
@@ -36,8 +50,12 @@ export class Connection implements Peer {
   readonly #limits: EdgeLimits
   readonly #calls: CallsInFlight
   readonly #adapter: AdapterSocket
+  readonly #context: Context
+  readonly #outbox: Outbox
   readonly #drain: Drain
-  readonly #gone = new AbortController()
+  readonly #onClosed: () => void
+  #gone: AbortController | undefined
+  #isClosed = false
   #place: Place | undefined
   #identity: Identity = { type: 'none' }
   #isFirstFrame = true
@@ -48,15 +66,18 @@ export class Connection implements Peer {
   constructor(options: {
     ws: WebSocket
     wss: WebSocketServer
-    request: IncomingMessage
+    /** What carries `ws`. Our frames go to it directly, which is sound as `ws` writes each of its own in one piece. */
+    socket: Duplex
     address: string
     place: Place | undefined
     token: string | undefined
     isOrchestrator: boolean
     services: Services
     limits: EdgeLimits
+    onClosed: (connection: Connection) => void
   }) {
-    const { ws, limits } = options
+    const { ws, limits, onClosed } = options
+    this.#onClosed = () => onClosed(this)
     this.address = options.address
     this.isOrchestrator = options.isOrchestrator
     this.#ws = ws
@@ -64,7 +85,13 @@ export class Connection implements Peer {
     this.#limits = limits
     this.#place = options.place
     this.#calls = new CallsInFlight(limits)
-    this.#drain = new Drain({ buffered: () => ws.bufferedAmount, softBytes: limits.bufferSoftBytes })
+    this.#drain = new Drain({ buffered: () => this.#buffered(), softBytes: limits.bufferSoftBytes })
+    this.#outbox = new Outbox({
+      socket: options.socket,
+      canWrite: () => ws.readyState === OPEN,
+      onFlushed: () => this.#closeIfSlow(),
+      onWritten: () => this.#drain.written(),
+    })
     this.#adapter = new AdapterSocket({ send: (text) => this.#send(text), readyState: () => ws.readyState })
     ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary))
     ws.on('pong', () => {
@@ -74,11 +101,14 @@ export class Connection implements Peer {
     ws.once('close', () => this.#closed())
     this.#deadline = setTimeout(() => this.#tooLate(), limits.authDeadlineMs)
     if (options.token !== undefined) this.#present(options.token)
-    this.#serve(options.wss, options.request)
+    this.#context = this.#contextOfCalls()
+    this.#serve(options.wss)
   }
 
   /** Aborted once the socket is closed. */
   get signal(): AbortSignal {
+    this.#gone ??= new AbortController() // when asked for: most connections never are, and it weighs more than they do
+    if (this.#isClosed) this.#gone.abort()
     return this.#gone.signal
   }
 
@@ -96,8 +126,17 @@ export class Connection implements Peer {
     return this.#drain.room()
   }
 
+  get hasRoom(): boolean {
+    return this.#drain.hasRoom
+  }
+
+  deliver(frames: Buffer): void {
+    this.#outbox.add(frames)
+  }
+
   /** Closes it with a code and a reason that begins with an error code; cuts it when the other side does not answer. */
   close(code: number, reason: string): void {
+    this.#outbox.flush() // what was said before comes before
     this.#ws.close(code, reason.slice(0, 120)) // a close frame holds 123 bytes of reason
     setTimeout(() => this.#ws.terminate(), this.#limits.closeGraceMs).unref()
   }
@@ -129,9 +168,8 @@ export class Connection implements Peer {
     this.#ws.terminate()
   }
 
-  #serve(wss: WebSocketServer, request: IncomingMessage): void {
-    request.url = '/ws' // without connectionParams=1, or the adapter would wait for a frame that we have taken
-    const context: Context = {
+  #contextOfCalls(): Context {
+    return {
       services: this.#services,
       peer: this,
       address: this.address,
@@ -141,24 +179,24 @@ export class Connection implements Peer {
         return `${this.id}.${this.#requests}`
       },
     }
+  }
+
+  #serve(wss: WebSocketServer): void {
     const connect = getWSConnectionHandler({
       wss,
       router: appRouter,
-      createContext: () => context,
+      createContext: () => this.#context,
       experimental_encoder: {
         decode: () => this.#adapter.decode(),
         encode: (message) => {
+          if (takeOver(message)) return ''
           this.#calls.answered(message)
           return JSON.stringify(message)
         },
       },
-      onError: ({ error, path }) => {
-        const cause = error.cause ?? error
-        if (!(cause instanceof AioError) && error.code === 'INTERNAL_SERVER_ERROR')
-          this.#services.log.error({ err: cause, call: path, connection: this.id }, 'a call failed unexpectedly')
-      },
+      onError: ({ error, path }) => this.#logUnexpected(error, path),
     })
-    connect(this.#adapter.asWebSocket(), request)
+    connect(this.#adapter.asWebSocket(), REQUEST)
   }
 
   #authenticate(): Principal {
@@ -248,15 +286,36 @@ export class Connection implements Peer {
         this.close(CLOSE_CODES.badFrame, 'INVALID_INPUT: the id of a call is in use on this connection')
         return
       }
-      if (outcome === 'taken') taken.push(call.raw)
+      if (outcome === 'taken' && direct.takes(call)) void this.#run(call)
+      else if (outcome === 'taken') taken.push(call.raw)
       else this.#sendError(call.id, tooMany(call, this.#limits))
     }
     if (taken.length > 0) this.#adapter.deliver(taken)
   }
 
+  async #run(call: CallFrame): Promise<void> {
+    const { text, error } = await direct.run(call, this.#context)
+    if (error !== undefined) this.#logUnexpected(error, call.path)
+    this.#calls.ended(call.id)
+    if (this.#ws.readyState === OPEN) this.#send(text)
+  }
+
+  #logUnexpected(error: TRPCError, path: string | undefined): void {
+    const cause = error.cause ?? error
+    if (!(cause instanceof AioError) && error.code === 'INTERNAL_SERVER_ERROR')
+      this.#services.log.error({ err: cause, call: path, connection: this.id }, 'a call failed unexpectedly')
+  }
+
   #send(text: string): void {
-    this.#ws.send(text, () => this.#drain.written())
-    if (this.#ws.bufferedAmount > this.#limits.bufferHardBytes && this.#ws.readyState === OPEN)
+    this.#outbox.add(textFrame(text))
+  }
+
+  #buffered(): number {
+    return this.#outbox.bytes + this.#ws.bufferedAmount
+  }
+
+  #closeIfSlow(): void {
+    if (this.#buffered() > this.#limits.bufferHardBytes && this.#ws.readyState === OPEN)
       this.close(CLOSE_CODES.slow, 'SLOW_CONSUMER: too much was waiting for this connection; resume')
   }
 
@@ -271,7 +330,9 @@ export class Connection implements Peer {
     this.#place?.leave()
     this.#drain.end()
     this.#adapter.emit('close')
-    this.#gone.abort()
+    this.#isClosed = true
+    this.#gone?.abort()
+    this.#onClosed()
   }
 }
 

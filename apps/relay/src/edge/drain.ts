@@ -11,6 +11,11 @@ export class Drain {
     this.#softBytes = options.softBytes
   }
 
+  /** True while less than the soft limit waits. */
+  get hasRoom(): boolean {
+    return this.#buffered() < this.#softBytes
+  }
+
   /** Resolves when there is room, or the connection is over. */
   room(): Promise<void> {
     if (this.#isOver || (this.#waiting.length === 0 && this.#buffered() < this.#softBytes)) return DONE

@@ -2,6 +2,11 @@
 export interface CallFrame {
   id: number | string
   method: 'query' | 'mutation' | 'subscription' | 'subscription.stop'
+  jsonrpc: '2.0' | undefined
+  /** Empty for a stop. */
+  path: string
+  input: unknown
+  lastEventId: string | undefined
   /** The whole message, for the adapter. */
   raw: unknown
 }
@@ -46,12 +51,14 @@ function readCall(raw: unknown): CallFrame | undefined {
   const { id, method, jsonrpc, params } = raw
   if (typeof id !== 'number' && (typeof id !== 'string' || id.length > ID_MAX_CHARS)) return undefined
   if (jsonrpc !== undefined && jsonrpc !== '2.0') return undefined
-  if (method === 'subscription.stop') return { id, method, raw }
+  if (method === 'subscription.stop')
+    return { id, method, jsonrpc, path: '', input: undefined, lastEventId: undefined, raw }
   if (method !== 'query' && method !== 'mutation' && method !== 'subscription') return undefined
-  if (!isObject(params) || typeof params['path'] !== 'string') return undefined
-  const { lastEventId } = params
+  if (!isObject(params)) return undefined
+  const { path, input, lastEventId } = params
+  if (typeof path !== 'string') return undefined
   if (lastEventId !== undefined && typeof lastEventId !== 'string') return undefined
-  return { id, method, raw }
+  return { id, method, jsonrpc, path, input, lastEventId, raw }
 }
 
 function isParams(json: unknown): json is Record<string, unknown> {

@@ -40,7 +40,7 @@ export function createEdge(options: {
       return origin === undefined ? trpc(request, response) : answer(response, origin.status, origin.message)
     }
     if (target.pathname === '/health') return health(response, options)
-    if (target.pathname === '/ready') return answer(response, 200, 'ready')
+    if (target.pathname === '/ready') return ready(response, options.services)
     if (target.pathname === '/ws') return answer(response, 426, 'This is a WebSocket: connect with ws://.')
     options.site.serve(request, response)
   })
@@ -87,15 +87,25 @@ function contextOf(request: IncomingMessage, services: Services): Context {
 
 function health(response: ServerResponse, { services, sockets }: { services: Services; sockets: Sockets }): void {
   const orchestrators = services.fleet.onlineCount()
+  const { trouble } = services.storage
   const body = {
-    status: 'ok',
+    status: trouble === undefined ? 'ok' : 'not writable',
     version: VERSION,
     orchestrators,
     clients: sockets.clientCount,
     uptimeS: Math.floor(process.uptime()),
+    ...(trouble === undefined ? {} : { reason: `The database cannot be written: ${trouble}` }),
   }
-  response.writeHead(200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
+  response.writeHead(trouble === undefined ? 200 : 503, {
+    'Content-Type': 'application/json',
+    'Cache-Control': 'no-store',
+  })
   response.end(JSON.stringify(body))
+}
+
+function ready(response: ServerResponse, { storage }: Services): void {
+  if (storage.trouble === undefined) answer(response, 200, 'ready')
+  else answer(response, 503, `The database cannot be written: ${storage.trouble}`)
 }
 
 function answer(response: ServerResponse, status: number, message: string): void {

@@ -4,7 +4,7 @@ import { CLOSE_CODES } from '@ai-orchestration/protocol'
 import { WebSocketServer } from 'ws'
 import type { Services } from '../services.ts'
 import { plainAddress } from './addresses.ts'
-import { Admission } from './admission.ts'
+import { Admission, type Place } from './admission.ts'
 import { bearerToken } from './bearer.ts'
 import { Connection } from './connection.ts'
 import type { Gate } from './gate.ts'
@@ -94,14 +94,17 @@ export class Sockets {
       this.#shed(socket)
       return
     }
-    socket.once('close', () => place?.leave()) // also when the handshake itself fails
+    leaveAtClose(socket, place)
     const wss = isOrchestrator ? this.#forOrchestrators : this.#forClients
     wss.handleUpgrade(request, socket, head, (ws) => {
       const rooms = { services: this.#services, limits: this.#limits }
-      const connection = new Connection({ ws, wss, request, address, place, token, isOrchestrator, ...rooms })
-      this.#open.add(connection)
-      connection.signal.addEventListener('abort', () => this.#open.delete(connection), { once: true })
+      const given = { ws, wss, socket, address, place, token, isOrchestrator, onClosed: this.#forget }
+      this.#open.add(new Connection({ ...given, ...rooms }))
     })
+  }
+
+  readonly #forget = (connection: Connection): void => {
+    this.#open.delete(connection)
   }
 
   #rolesOf(token: string): readonly string[] {
@@ -129,4 +132,9 @@ export class Sockets {
   #recheck(): void {
     for (const connection of this.#open) connection.recheck()
   }
+}
+
+// Also when the handshake itself fails. A function of its own, or the listener would keep the whole request in memory.
+function leaveAtClose(socket: Duplex, place: Place | undefined): void {
+  socket.once('close', () => place?.leave())
 }

@@ -9,7 +9,7 @@ import {
   type Registration,
   type Session,
 } from '@ai-orchestration/protocol'
-import type { Journal } from '../journal/journal.ts'
+import { type Journal, positionOf } from '../journal/journal.ts'
 import { ProjectNames } from './project-names.ts'
 
 /** Everything the relay knows of its machines. */
@@ -25,7 +25,8 @@ type LeftReason = Extract<AioEvent, { type: 'orchestrator_left' }>['reason']
 
 interface Host {
   orchestrator: Orchestrator
-  commands: ReadonlySet<string>
+  /** Names of its commands; unknown of one that has not been seen since the relay started. */
+  commands: ReadonlySet<string> | undefined
   projects: Map<string, Project>
   sessions: Map<string, Session>
 }
@@ -138,9 +139,22 @@ export class Fleet {
     return this.#hosts.get(orchestratorId)?.orchestrator.state === 'online'
   }
 
-  /** Tells whether a machine offers a command. */
+  /** Tells whether a machine offers a command, or may for all we know. */
   offers(orchestratorId: string, command: string): boolean {
-    return this.#require(orchestratorId).commands.has(command)
+    return this.#require(orchestratorId).commands?.has(command) ?? true
+  }
+
+  /** Takes over what was known before the relay restarted; every machine is offline until it says otherwise. */
+  restore({ orchestrators, projects, sessions }: FleetState): void {
+    for (const orchestrator of orchestrators)
+      this.#hosts.set(orchestrator.id, { orchestrator, commands: undefined, projects: new Map(), sessions: new Map() })
+    for (const { isConflicted: _, ...project } of projects) {
+      this.#names.claim(project.id, project.orchestratorId)
+      this.#hosts.get(project.orchestratorId)?.projects.set(project.id, project)
+    }
+    for (const session of sessions) this.#hosts.get(session.orchestratorId)?.sessions.set(session.id, session)
+    for (const { id, state } of orchestrators) if (state === 'online') this.left(id, 'disconnected')
+    this.#forgetLongOffline()
   }
 
   /** A machine came online with this state. */
@@ -166,6 +180,12 @@ export class Fleet {
     if (host === undefined) return
     host.orchestrator = { ...host.orchestrator, state: 'offline', lastSeenAt: this.#stamp() }
     this.#journal.append({ type: 'orchestrator_left', orchestratorId, reason })
+  }
+
+  /** A machine dropped events before they came here: watchers learn that there is a hole (E-5). */
+  missed(): void {
+    const to = positionOf(this.#journal, this.#journal.head)
+    this.#journal.append({ type: 'gap', reason: 'overflow', to })
   }
 
   /** Takes over a change that a machine reports of itself. */

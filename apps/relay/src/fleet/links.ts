@@ -15,6 +15,7 @@ import type { Lifecycle } from '../command/lifecycle.ts'
 import type { Peer } from '../context.ts'
 import type { Fleet } from './fleet.ts'
 import type { Link, LinkBook } from './link-book.ts'
+import type { Mailbox } from './mailbox.ts'
 
 /** The relay's side of the connections with orchestrators: registration, fencing, commands down, events up. */
 export class Links {
@@ -22,8 +23,10 @@ export class Links {
   readonly #fleet: Fleet
   readonly #lifecycle: Lifecycle
   readonly #log: Logger
-  /** Number that each orchestrator's events have been taken up to, and in which epoch that was. */
-  readonly #taken = new Map<string, { epoch: number; seq: number }>()
+  /** Number that each orchestrator's events have been taken up to, in which epoch that was, and which numbering. */
+  readonly #taken = new Map<string, { epoch: number; seq: number; outbox: string | undefined }>()
+  /** What each orchestrator calls the numbering of its events. */
+  readonly #outboxes = new Map<string, string | undefined>()
 
   constructor(options: { book: LinkBook; fleet: Fleet; lifecycle: Lifecycle; log: Logger }) {
     this.#book = options.book
@@ -47,6 +50,7 @@ export class Links {
     const { id, name } = registration.orchestrator
     this.#supersede(id, principal, peer)
     const link = this.#book.open({ orchestratorId: id, tokenId: principal.tokenId, peer })
+    this.#outboxes.set(id, registration.outbox)
     this.#fleet.joined(registration)
     this.#lifecycle.returned(id, registration.known)
     peer.signal.addEventListener('abort', () => this.#left(link), { once: true })
@@ -55,26 +59,37 @@ export class Links {
   }
 
   /** What an orchestrator is to do, from now on; what it has not acknowledged comes again. */
-  dispatches(principal: Principal, epoch: number, signal: AbortSignal | undefined): AsyncGenerator<Dispatch, void> {
+  dispatches(principal: Principal, epoch: number): Mailbox<Dispatch> {
     const link = this.#book.require(principal, epoch)
     link.dispatches.clear()
     this.#lifecycle.resend(link.orchestratorId)
-    return link.dispatches.take(signal ?? link.peer.signal)
+    return link.dispatches
   }
 
   /** Takes events of an orchestrator, each once (a repeated number is dropped). */
   publish(principal: Principal, { epoch, events }: Publication): void {
     const { orchestratorId } = this.#book.require(principal, epoch)
+    const outbox = this.#outboxes.get(orchestratorId)
     const taken = this.#taken.get(orchestratorId)
-    // Numbers go on over reconnects of one process; a new process begins at 1 again.
-    const isNewProcess = taken?.epoch !== epoch && events[0]?.seq === 1
-    let last = isNewProcess ? 0 : (taken?.seq ?? 0)
-    for (const { seq, event } of events) {
+    // An outbox numbers on over restarts; without a name, a new process begins at 1 again.
+    const isNew = outbox === undefined ? taken?.epoch !== epoch && events[0]?.seq === 1 : taken?.outbox !== outbox
+    let last = isNew ? 0 : (taken?.seq ?? 0)
+    for (const { seq, event, lost } of events) {
+      // Also with an event that came before: the answer to it may have been lost, and more dropped since.
+      if (lost !== undefined) this.#missed(orchestratorId, lost)
       if (seq <= last) continue
       last = seq
       this.#take(orchestratorId, event)
     }
-    this.#taken.set(orchestratorId, { epoch, seq: last })
+    this.#taken.set(orchestratorId, { epoch, seq: last, outbox })
+  }
+
+  #missed(orchestratorId: string, lost: number): void {
+    this.#log.warn(
+      { orchestratorId, lost },
+      'an orchestrator had no room for events while it was away and dropped some',
+    )
+    this.#fleet.missed()
   }
 
   #take(orchestratorId: string, event: OrchestratorEvent): void {

@@ -3,6 +3,7 @@ export class Mailbox<T> {
   #items: { item: T; bytes: number }[] = []
   #bytes = 0
   #isClosed = false
+  #pouring: { take: (item: T) => void; onEnd: () => void } | undefined
   #wakeReader: (() => void) | undefined
   #waiting: { below: number; resolve: () => void }[] = []
 
@@ -19,6 +20,10 @@ export class Mailbox<T> {
   /** Adds an item; without effect once closed. */
   push(item: T, bytes = 0): void {
     if (this.#isClosed) return
+    if (this.#pouring !== undefined) {
+      this.#pouring.take(item)
+      return
+    }
     this.#items.push({ item, bytes })
     this.#bytes += bytes
     this.#wakeReader?.()
@@ -36,6 +41,8 @@ export class Mailbox<T> {
     this.#isClosed = true
     this.clear()
     this.#wakeReader?.()
+    this.#pouring?.onEnd()
+    this.#pouring = undefined
   }
 
   /** Resolves once fewer bytes than that wait, or it is closed. */
@@ -44,6 +51,20 @@ export class Mailbox<T> {
     await new Promise<void>((resolve) => {
       this.#waiting.push({ below: bytes, resolve })
     })
+  }
+
+  /** Hands every item over as it comes, those that wait first, until it is closed or the answer is called. */
+  pour(take: (item: T) => void, onEnd: () => void): () => void {
+    const items = this.#items
+    this.clear()
+    const pouring = { take, onEnd }
+    this.#pouring?.onEnd() // one reader at a time: the newer connection of the same machine
+    this.#pouring = pouring
+    if (this.#isClosed) onEnd()
+    for (const { item } of items) take(item)
+    return () => {
+      if (this.#pouring === pouring) this.#pouring = undefined
+    }
   }
 
   /** Takes items as they come until it is closed or the signal is aborted. */

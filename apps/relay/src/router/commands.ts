@@ -43,7 +43,9 @@ export const commandsRouter = router({
     .query(({ ctx, input }): Command[] => ctx.services.commands.list(input ?? {})),
   cancel: procedure('operator')
     .input(z.strictObject({ commandId: commandIdSchema }))
-    .mutation(({ ctx, input }): { outcome: CancelOutcome } => ({
-      outcome: ctx.services.commands.cancel(input.commandId),
-    })),
+    .mutation(
+      async ({ ctx, input }): Promise<{ outcome: CancelOutcome }> => ({
+        outcome: await ctx.services.commands.cancel(input.commandId),
+      }),
+    ),
 })

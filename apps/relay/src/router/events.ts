@@ -1,5 +1,5 @@
-import { type AioEvent, eventFilterSchema, positionSchema } from '@ai-orchestration/protocol'
-import { type TrackedEnvelope, tracked } from '@trpc/server'
+import { AioError, type AioEvent, eventFilterSchema, positionSchema } from '@ai-orchestration/protocol'
+import type { TrackedEnvelope } from '@trpc/server'
 import { procedure, router } from './trpc.ts'
 
 /** The one ordered, resumable stream of what happens. */
@@ -8,10 +8,9 @@ export const eventsRouter = router({
     .input(eventFilterSchema.extend({ lastEventId: positionSchema.optional() }).optional())
     .subscription(({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<AioEvent>, void> => {
       const { lastEventId, after, ...filter } = input ?? {}
-      // Started here and not in the generator: what happens from this moment on is delivered (E-4).
-      const items = ctx.services.watch.open(filter, lastEventId ?? after, { peer: ctx.peer, signal })
-      return (async function* () {
-        for await (const { id, event } of items) yield tracked(id, event)
-      })()
+      const { peer } = ctx
+      if (peer === undefined) throw new AioError('INVALID_INPUT', 'Events are served over the WebSocket at /ws.')
+      // What happens from this moment on is delivered (E-4).
+      return ctx.services.watch.open(filter, lastEventId ?? after, { peer, signal })
     }),
 })

@@ -1,4 +1,5 @@
 import { agentsRouter } from './agents.ts'
+import { auditRouter } from './audit.ts'
 import { authRouter } from './auth.ts'
 import { commandsRouter } from './commands.ts'
 import { eventsRouter } from './events.ts'
@@ -23,6 +24,7 @@ export const appRouter = router({
   events: eventsRouter,
   terminal: terminalRouter,
   tokens: tokensRouter,
+  audit: auditRouter,
   orchestrator: orchestratorRouter,
 })
 

@@ -6,8 +6,9 @@ import {
   type StreamOrder,
   streamFrameSchema,
 } from '@ai-orchestration/protocol'
-import { type TrackedEnvelope, tracked } from '@trpc/server'
+import type { TrackedEnvelope } from '@trpc/server'
 import { z } from 'zod'
+import { pour } from '../delivery/pour.ts'
 import { procedure, router } from './trpc.ts'
 
 const epoch = z.number().int()
@@ -22,16 +23,16 @@ export const orchestratorRouter = router({
   commands: procedure('orchestrator')
     .input(z.strictObject({ epoch, lastEventId: z.string().max(100).optional() }))
     .subscription(({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<Dispatch>, void> => {
-      const dispatches = ctx.services.links.dispatches(ctx.principal, input.epoch, signal)
-      return (async function* () {
-        for await (const dispatch of dispatches)
-          yield tracked(dispatch.type === 'run' ? dispatch.commandId : `${dispatch.commandId}:cancel`, dispatch)
-      })()
+      const dispatches = ctx.services.links.dispatches(ctx.principal, input.epoch)
+      const idOf = ({ type, commandId }: Dispatch) => (type === 'run' ? commandId : `${commandId}:cancel`)
+      return pour(dispatches, { peer: ctx.peer, signal, idOf })
     }),
   publish: procedure('orchestrator', { isFrequent: true })
     .input(publicationSchema)
-    .mutation(({ ctx, input }): Record<string, never> => {
+    .mutation(async ({ ctx, input }): Promise<Record<string, never>> => {
       ctx.services.links.publish(ctx.principal, input)
+      // The orchestrator forgets them at this answer.
+      await ctx.services.journal.settled()
       return {}
     }),
   streams: procedure('orchestrator')

@@ -1,4 +1,11 @@
-import { AioError, ERROR_STATUS, type ErrorCode, type Principal, type Role } from '@ai-orchestration/protocol'
+import {
+  AioError,
+  commandIdSchema,
+  ERROR_STATUS,
+  type ErrorCode,
+  type Principal,
+  type Role,
+} from '@ai-orchestration/protocol'
 import { initTRPC } from '@trpc/server'
 import type { Context } from '../context.ts'
 import { explain } from './errors.ts'
@@ -42,14 +49,21 @@ const t = initTRPC
 export const router = t.router
 
 function calling(access: Access, isFrequent: boolean) {
-  return t.procedure.meta({ access, isFrequent }).use(async ({ ctx, type, path, next }) => {
+  return t.procedure.meta({ access, isFrequent }).use(async ({ ctx, type, path, next, getRawInput }) => {
     const principal = admitOrLog(ctx, access, path)
     if (type === 'subscription' && ctx.peer === undefined)
       throw new AioError('INVALID_INPUT', 'Subscriptions are served over the WebSocket at /ws, not over HTTP.')
     if (type !== 'mutation' || isFrequent) return next({ ctx: { ...ctx, principal } })
+    const { audit, log } = ctx.services
+    const commandId = commandIdOf(await getRawInput())
+    const begin = () => audit.begin({ principal, call: path, commandId, address: ctx.address })
+    // Strangers may not fill the disk: of a public call only one that got through is kept.
+    const end = access === 'public' ? undefined : begin()
     const result = await next({ ctx: { ...ctx, principal } })
     const outcome = result.ok ? 'ok' : explain(result.error).code
-    ctx.services.log.info(
+    if (end !== undefined) end(outcome)
+    else if (result.ok) begin()(outcome)
+    log.info(
       { requestId: ctx.requestId(), call: path, tokenId: principal.tokenId, by: principal.name, outcome },
       'state-changing call',
     )
@@ -64,6 +78,11 @@ function calling(access: Access, isFrequent: boolean) {
  */
 export function procedure(access: Access, options: { isFrequent?: boolean } = {}) {
   return calling(access, options.isFrequent ?? false)
+}
+
+function commandIdOf(input: unknown): string | undefined {
+  const given: unknown = typeof input === 'object' && input !== null ? Reflect.get(input, 'commandId') : undefined
+  return commandIdSchema.safeParse(given).data
 }
 
 const NOBODY: Principal = { tokenId: 'none', name: 'nobody', roles: [] }

@@ -116,9 +116,12 @@ export class FakeOrchestrator {
     await this.#control.call.orchestrator.publish.mutate({ epoch: this.epoch, events: numbered })
   }
 
-  async publishAt(seq: number, event: OrchestratorEvent): Promise<void> {
+  async publishAt(seq: number, event: OrchestratorEvent, lost?: number): Promise<void> {
     this.#seq = Math.max(this.#seq, seq)
-    await this.#control.call.orchestrator.publish.mutate({ epoch: this.epoch, events: [{ seq, event }] })
+    await this.#control.call.orchestrator.publish.mutate({
+      epoch: this.epoch,
+      events: [{ seq, event, ...(lost === undefined ? {} : { lost }) }],
+    })
   }
 
   async send(...frames: StreamFrame[]): Promise<void> {

@@ -42,6 +42,7 @@ export class TestRelay {
       authToken: ROOT_TOKEN,
       allowedOrigins: ['https://aio.example.org'],
       aioHome: home,
+      retention: { maxEvents: 1_000_000, maxBytes: 2 ** 30, maxAgeMs: 7 * 24 * 3_600_000 },
       logLevel: 'silent',
       webDir: join(home, 'web'),
       isSupervised: false,

@@ -92,6 +92,7 @@ function show(of: Held, status: ConnectionStatus): void {
       return
     }
     case 'unauthorized':
+    case 'superseded':
       connection.set({ kind: 'refused', message: status.message })
       return
     case 'closed':

@@ -1,0 +1,27 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { AioError } from '@ai-orchestration/protocol'
+import { JournalDatabase } from './journal-database.ts'
+import type { JournalAnswer, JournalBatch } from './journal-format.ts'
+
+// The journal's own thread: it waits for the disk, so that the orchestrator does not.
+const answer = (message: JournalAnswer) => parentPort?.postMessage(message)
+try {
+  const database = JournalDatabase.open(String(workerData), Date.now())
+  answer({ type: 'open', content: database.content })
+  parentPort?.on('message', (batch: JournalBatch | 'close') => {
+    if (batch === 'close') {
+      database.close()
+      parentPort?.close()
+      return
+    }
+    try {
+      answer({ type: 'done', results: database.apply(batch.ops) })
+    } catch (error) {
+      answer({ type: 'failed', message: error instanceof Error ? error.message : String(error) })
+    }
+  })
+} catch (error) {
+  const code = error instanceof AioError && error.code === 'UPGRADE_REQUIRED' ? error.code : 'INTERNAL'
+  answer({ type: 'refused', code, message: error instanceof Error ? error.message : String(error) })
+  parentPort?.close()
+}

@@ -1,0 +1,36 @@
+import type { AuditRecord } from '@ai-orchestration/protocol'
+import type { Audit, AuditedCall } from './audit.ts'
+
+const KEPT = 1_000
+
+/** The audit for tests and as a baseline: the last thousand calls, as long as the process lives. */
+export class MemoryAudit implements Audit {
+  readonly #records: AuditRecord[] = []
+  #last = 0
+
+  begin({ principal, call, commandId, address }: AuditedCall): (outcome: string) => void {
+    this.#last += 1
+    const record: AuditRecord = {
+      id: this.#last,
+      at: new Date().toISOString(),
+      tokenId: principal.tokenId,
+      by: principal.name,
+      call,
+      address,
+      ...(commandId === undefined ? {} : { commandId }),
+    }
+    this.#records.push(record)
+    if (this.#records.length > KEPT) this.#records.shift()
+    return (outcome) => {
+      record.outcome = outcome
+      record.endedAt = new Date().toISOString()
+    }
+  }
+
+  list({ limit, before = Number.MAX_SAFE_INTEGER }: { limit: number; before?: number | undefined }): AuditRecord[] {
+    return this.#records
+      .filter(({ id }) => id < before)
+      .slice(-limit)
+      .reverse()
+  }
+}

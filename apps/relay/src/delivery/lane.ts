@@ -1,0 +1,114 @@
+import type { AioEvent } from '@ai-orchestration/protocol'
+import type { FleetState } from '../fleet/fleet.ts'
+import { type Journal, positionOf } from '../journal/journal.ts'
+import { type Filter, matches, narrow } from './filter.ts'
+import { textFrame } from './text-frame.ts'
+import { trackedText } from './tracked-text.ts'
+
+/** Why continuity cannot be proven, and behind which position. */
+export interface Hole {
+  reason: Extract<AioEvent, { type: 'gap' }>['reason']
+  from: string
+}
+
+/** A stretch of the journal as one kind of watcher gets it. */
+export interface Page {
+  /** Its frames, joined; absent when there is nothing in it for these watchers. */
+  frames: Buffer | undefined
+  /** Number of the last event it covers. */
+  end: number
+}
+
+const PAGE_EVENTS = 256 // events looked at before others get a turn
+const PAGE_BYTES = 256 * 1024 // and the size at which a page ends early, so that a socket's soft limit still means something
+
+/**
+ * All watchers with the same filter and the same request id (stock clients count from 1, so these are few): what they get is
+ * the same bytes, made once and written to each of their sockets.
+ */
+export class Lane {
+  readonly #filter: Filter
+  readonly #prefix: string
+  readonly #journal: Journal
+  readonly #texts: ItemTexts
+  readonly #pages = new Map<number, Page | undefined>()
+  #snapshot: Buffer | undefined
+
+  constructor(options: { filter: Filter; prefix: string; journal: Journal; texts: ItemTexts }) {
+    this.#filter = options.filter
+    this.#prefix = options.prefix
+    this.#journal = options.journal
+    this.#texts = options.texts
+  }
+
+  /** What comes after a number; `undefined` when some of it is no longer kept. */
+  page(after: number): Page | undefined {
+    if (this.#pages.has(after)) return this.#pages.get(after)
+    const page = this.#makePage(after)
+    this.#pages.set(after, page)
+    return page
+  }
+
+  /** A frame that says there is a hole. Its id is where the watcher stood, so that one who is cut off behind it gets it again. */
+  gap(at: string, why: { reason: Extract<AioEvent, { type: 'gap' }>['reason']; from: string }): Buffer {
+    const to = positionOf(this.#journal, this.#journal.head)
+    return this.#frame(trackedText(why.from, { type: 'gap', position: to, at, ...why, to }))
+  }
+
+  /** A frame with the part of the state that these watchers asked for, as of now. */
+  snapshot(at: string, state: () => FleetState): Buffer {
+    if (this.#snapshot !== undefined) return this.#snapshot
+    const position = positionOf(this.#journal, this.#journal.head)
+    const event: AioEvent = { type: 'snapshot', position, at, ...narrow(this.#filter, state()) }
+    this.#snapshot = this.#frame(trackedText(position, event))
+    return this.#snapshot
+  }
+
+  /** Lets go of what was made for this turn. */
+  forget(): void {
+    this.#pages.clear()
+    this.#snapshot = undefined
+  }
+
+  #makePage(after: number): Page | undefined {
+    const events = this.#journal.read(after, PAGE_EVENTS)
+    if (events === undefined) return undefined
+    const frames: Buffer[] = []
+    let bytes = 0
+    let end = after
+    for (const event of events) {
+      end += 1
+      if (!matches(this.#filter, event)) continue
+      const frame = this.#frame(this.#texts.of(event))
+      frames.push(frame)
+      bytes += frame.length
+      if (bytes >= PAGE_BYTES) break
+    }
+    const [first] = frames
+    return { frames: frames.length > 1 ? Buffer.concat(frames, bytes) : first, end }
+  }
+
+  #frame(text: string): Buffer {
+    return textFrame(`${this.#prefix}${text}}`)
+  }
+}
+
+/** The JSON of items, each made once per turn whatever the number of lanes. */
+export class ItemTexts {
+  readonly #texts = new Map<string, string>()
+
+  /** The tracked result that carries an event. */
+  of(event: AioEvent): string {
+    let text = this.#texts.get(event.position)
+    if (text === undefined) {
+      text = trackedText(event.position, event)
+      this.#texts.set(event.position, text)
+    }
+    return text
+  }
+
+  /** Lets go of what was made for this turn. */
+  forget(): void {
+    this.#texts.clear()
+  }
+}

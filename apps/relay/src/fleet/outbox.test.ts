@@ -1,0 +1,51 @@
+import { ulid } from 'ulid'
+import { expect, test } from 'vitest'
+import { aProject, FakeOrchestrator } from '../test-support/fake-orchestrator.ts'
+import { TestRelay } from '../test-support/test-relay.ts'
+
+const update = (name: string) => ({ type: 'project_updated' as const, projectId: name, project: aProject(name) })
+
+test('a number of an outbox is taken once, also from a new process; another outbox begins anew', async () => {
+  await using relay = await TestRelay.start()
+  await using client = relay.client()
+  const names = async () => (await client.call.projects.list.query()).map(({ id }) => id).toSorted()
+  const id = ulid()
+  {
+    await using fake = await FakeOrchestrator.connect(relay, { id, outbox: 'one' })
+    await fake.publishAt(1, update('a'))
+    await fake.publishAt(7, update('b'))
+    expect(await names()).toEqual(['a', 'b'])
+  }
+  const projects = [aProject('a'), aProject('b')]
+  {
+    await using fake = await FakeOrchestrator.connect(relay, { id, outbox: 'one', projects })
+    await fake.publishAt(1, update('x'))
+    await fake.publishAt(7, update('x'))
+    await fake.publishAt(8, update('c'))
+    expect(await names()).toEqual(['a', 'b', 'c'])
+  }
+  await using fake = await FakeOrchestrator.connect(relay, { id, outbox: 'two', projects })
+  await fake.publishAt(3, update('d'))
+  expect(await names()).toEqual(['a', 'b', 'd'])
+})
+
+test('watchers are told of events that an orchestrator had to drop (E-5)', async () => {
+  await using relay = await TestRelay.start()
+  await using client = relay.client()
+  await using fake = await FakeOrchestrator.connect(relay, { outbox: 'one' })
+  const seen: string[] = []
+  await new Promise<void>((resolve, reject) => {
+    client.call.events.watch.subscribe(
+      {},
+      {
+        onStarted: () => resolve(),
+        onData: ({ data }) => seen.push(data.type === 'gap' ? `gap ${data.reason}` : data.type),
+        onError: reject,
+      },
+    )
+  })
+  await fake.publishAt(2, update('b'), 3)
+  await expect
+    .poll(() => seen.filter((type) => type !== 'snapshot').slice(-2))
+    .toEqual(['gap overflow', 'project_updated'])
+})

@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { removeSessions } from './platform.ts'
+
+const root = join(import.meta.dirname, '../..')
+
+/** An orchestrator as its own process, without a supervisor, in directories of its own. */
+export interface OrchestratorProcess extends AsyncDisposable {
+  readonly home: string
+  readonly aioHome: string
+  readonly projectsDir: string
+  readonly pid: number
+  /** What it has said on stderr, over all its runs. */
+  output(): string
+  /** Starts it. Whoever needs it waits for the relay to list it. */
+  start(): void
+  /** Kills it without a word, as a crash does. */
+  kill(): Promise<void>
+  /** Resolves with its exit status when it ends by itself. */
+  ended(): Promise<number | null>
+}
+
+/** Prepares `apps/orchestrator/src/main.ts` for a relay; {@link OrchestratorProcess.start} starts it. */
+export async function orchestratorFor(relay: { wsUrl: string; token: string }): Promise<OrchestratorProcess> {
+  const home = await mkdtemp(join(tmpdir(), 'aio-orc-'))
+  await chmod(home, 0o711)
+  const [aioHome, aioRun, projectsDir] = [join(home, 'aio'), join(home, 'run'), join(home, 'projects')]
+  let child: ChildProcess | undefined
+  let ended: Promise<number | null> = Promise.resolve(null)
+  let output = ''
+  const kill = async () => {
+    child?.kill('SIGKILL')
+    await ended
+  }
+  return {
+    home,
+    aioHome,
+    projectsDir,
+    get pid() {
+      return child?.pid ?? 0
+    },
+    output: () => output,
+    start: () => {
+      const started = spawn(process.execPath, [join(root, 'apps/orchestrator/src/main.ts')], {
+        env: {
+          PATH: process.env['PATH'] ?? '',
+          HOME: home,
+          AIO_HOME: aioHome,
+          AIO_RUN: aioRun,
+          PROJECTS_DIR: projectsDir,
+          RELAY_URL: relay.wsUrl,
+          AUTH_TOKEN: relay.token,
+          LANG: 'C.UTF-8',
+        },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      started.stderr.setEncoding('utf8').on('data', (text: string) => {
+        output += text
+      })
+      ended = new Promise((resolve) => started.once('exit', (code) => resolve(code)))
+      child = started
+    },
+    kill,
+    ended: () => ended,
+    [Symbol.asyncDispose]: async () => {
+      await kill()
+      await removeSessions(aioRun, projectsDir)
+      if (process.env['AIO_E2E_KEEP'] === undefined) await rm(home, { recursive: true, force: true })
+    },
+  }
+}
