@@ -22,16 +22,6 @@ export function startTimeOf(pid: number): string | undefined {
   return state === undefined || state === 'Z' || state === 'X' ? undefined : fields[19]
 }
 
-/**
- * Reminds the parent of a zombie to collect it. tmux 3.3a now and then misses the signal that tells it of the end of a
- * terminal's program, and then never learns its status.
- */
-export function remindParentOf(pid: number): void {
-  const [state, parent] = statOf(pid)
-  if (state !== 'Z' || readOrUndefined(`/proc/${parent}/comm`)?.trim() !== 'tmux: server') return
-  process.kill(Number(parent), 'SIGCHLD')
-}
-
 /** Fields of /proc/PID/stat from the third on. */
 function statOf(pid: number): string[] {
   const stat = readOrUndefined(`/proc/${pid}/stat`)

@@ -4,7 +4,7 @@ import type { TerminalState } from '../terminal/tmux.ts'
 import { CommitWatch } from './commit-watch.ts'
 import type { HomeComing } from './home-coming.ts'
 import { describeFailure } from './home-coming.ts'
-import { currentBootId, type HostProcess, isAlive, readOrUndefined, remindParentOf } from './host-process.ts'
+import { currentBootId, type HostProcess, isAlive, readOrUndefined } from './host-process.ts'
 import type { SessionRecord } from './record.ts'
 import type { SessionRuntime } from './runtime.ts'
 
@@ -161,7 +161,6 @@ export class SessionLife implements AsyncDisposable {
       const terminal = (await this.#runtime.tmux.list()).find((state) => state.name === name)
       const isKnown = terminal?.exitCode !== undefined || terminal?.signal !== undefined
       if (terminal === undefined || isKnown || attempt === 20) return terminal
-      if (attempt > 0) remindParentOf(terminal.panePid)
       await sleep(50)
     }
   }

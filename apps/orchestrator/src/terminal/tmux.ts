@@ -7,6 +7,7 @@ import { AioError, type TerminalSize } from '@ai-orchestration/protocol'
 import type { Logger } from '../log.ts'
 import { cleanEnv, run } from '../process/run.ts'
 import { ControlClient, KEEPER_SESSION } from './control.ts'
+import { remindServerOf } from './remind-server.ts'
 
 const CONFIG = fileURLToPath(new URL('../../config/tmux.conf', import.meta.url))
 /** Container ids: `claude-{project}_{session}`. In a target any other character could mean something to tmux. */
@@ -121,6 +122,8 @@ export class Tmux {
       .split('\n')
       .filter((line) => line !== '')
       .map(parseState)
+    for (const { panePid, exitCode, signal } of states)
+      if (exitCode === undefined && signal === undefined) remindServerOf(panePid)
     return states.filter(({ name }) => name !== KEEPER_SESSION)
   }
 

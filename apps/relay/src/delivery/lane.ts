@@ -31,14 +31,22 @@ export class Lane {
   readonly #prefix: string
   readonly #journal: Journal
   readonly #texts: ItemTexts
+  readonly #state: () => FleetState
   readonly #pages = new Map<number, Page | undefined>()
   #snapshot: Buffer | undefined
 
-  constructor(options: { filter: Filter; prefix: string; journal: Journal; texts: ItemTexts }) {
+  constructor(options: {
+    filter: Filter
+    prefix: string
+    journal: Journal
+    texts: ItemTexts
+    state: () => FleetState
+  }) {
     this.#filter = options.filter
     this.#prefix = options.prefix
     this.#journal = options.journal
     this.#texts = options.texts
+    this.#state = options.state
   }
 
   /** What comes after a number; `undefined` when some of it is no longer kept. */
@@ -56,11 +64,8 @@ export class Lane {
   }
 
   /** A frame with the part of the state that these watchers asked for, as of now. */
-  snapshot(at: string, state: () => FleetState): Buffer {
-    if (this.#snapshot !== undefined) return this.#snapshot
-    const position = positionOf(this.#journal, this.#journal.head)
-    const event: AioEvent = { type: 'snapshot', position, at, ...narrow(this.#filter, state()) }
-    this.#snapshot = this.#frame(trackedText(position, event))
+  snapshot(at: string): Buffer {
+    this.#snapshot ??= this.#snapshotAt(positionOf(this.#journal, this.#journal.head), at)
     return this.#snapshot
   }
 
@@ -79,13 +84,25 @@ export class Lane {
     for (const event of events) {
       end += 1
       if (!matches(this.#filter, event)) continue
-      const frame = this.#frame(this.#texts.of(event))
-      frames.push(frame)
-      bytes += frame.length
+      const made = event.type === 'gap' ? this.#gapOfMachine(event, end) : [this.#frame(this.#texts.of(event))]
+      frames.push(...made)
+      for (const frame of made) bytes += frame.length
       if (bytes >= PAGE_BYTES) break
     }
     const [first] = frames
     return { frames: frames.length > 1 ? Buffer.concat(frames, bytes) : first, end }
+  }
+
+  /** A machine dropped events (E-5): as with a gap of the relay's own, the state follows, and who is cut off in between gets both again. */
+  #gapOfMachine(event: AioEvent, seq: number): Buffer[] {
+    const gap = this.#frame(trackedText(positionOf(this.#journal, seq - 1), event))
+    return [gap, this.#snapshotAt(event.position, event.at)]
+  }
+
+  #snapshotAt(position: string, at: string): Buffer {
+    return this.#frame(
+      trackedText(position, { type: 'snapshot', position, at, ...narrow(this.#filter, this.#state()) }),
+    )
   }
 
   #frame(text: string): Buffer {

@@ -92,7 +92,10 @@ export class Watch {
   #lane(key: string, filter: Filter, prefix: string): { lane: Lane; watchers: Set<Watcher> } {
     const known = this.#lanes.get(key)
     if (known !== undefined) return known
-    const lane = new Lane({ filter, prefix, journal: this.#journal, texts: this.#texts })
+    const lane = new Lane({
+      ...{ filter, prefix, journal: this.#journal, texts: this.#texts },
+      state: () => this.#fleet.state(),
+    })
     const made = { lane, watchers: new Set<Watcher>() }
     this.#lanes.set(key, made)
     return made
@@ -191,7 +194,7 @@ export class Watch {
     const { lane, peer } = watcher
     const at = new Date(this.#now()).toISOString()
     // Both items are made before either is sent: the snapshot is of the position that the gap leads to.
-    const snapshot = lane.snapshot(at, () => this.#fleet.state())
+    const snapshot = lane.snapshot(at)
     if (jump.hole !== undefined) peer.deliver(lane.gap(at, jump.hole))
     peer.deliver(snapshot)
     watcher.cursor = this.#journal.head
