@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AioError, toAioError } from '@ai-orchestration/protocol'
+import { pathExists } from '../disk/path-exists.ts'
 import type { FinalEvent, Unfinished } from '../journal/journal-format.ts'
 import type { Logger } from '../log.ts'
 import { processesWith } from '../process/processes.ts'
@@ -118,7 +118,7 @@ export class CutOff {
     if (project !== undefined) return { isUndone: false, facts, says: `The project ${project.id} exists.` }
     if (users.length > 0)
       return { isUndone: false, facts, says: 'A program that it started still runs; the project was not made.' }
-    const isUndone = projectId !== undefined && !(await exists(this.#projects.paths(projectId).dir))
+    const isUndone = projectId !== undefined && !(await pathExists(this.#projects.paths(projectId).dir))
     return { isUndone, facts, says: 'The project was not made, and nothing of it is left. Create it again.' }
   }
 
@@ -131,7 +131,7 @@ export class CutOff {
       return { isUndone: true, facts, says: 'Its input named no session, so nothing was made.' }
     const { dir, bundles } = this.#projects.paths(projectId)
     const left = [join(dir, sessionId), join(bundles, sessionId)]
-    const isLeft = await Promise.all(left.map(exists))
+    const isLeft = await Promise.all(left.map(pathExists))
     if (isLeft.includes(true))
       return { isUndone: false, facts, says: 'The session was not made, and something of it could not be removed.' }
     return { isUndone: true, facts, says: 'What it had made of the session was undone. Create it again.' }
@@ -162,15 +162,5 @@ export class CutOff {
       if (found.length === 0 || performance.now() > deadline) return found
       await sleep(LOOK_MS)
     }
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
-    throw error
   }
 }

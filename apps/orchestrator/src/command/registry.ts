@@ -9,8 +9,8 @@ import {
   type Registration,
 } from '@ai-orchestration/protocol'
 import { Ajv, type ValidateFunction } from 'ajv'
-import { parse } from 'smol-toml'
 import { z } from 'zod'
+import { parseToml } from '../disk/parse-toml.ts'
 import type { CommandContext, CommandModule } from './define-command.ts'
 import { runExecutable } from './executable.ts'
 
@@ -91,7 +91,7 @@ export class CommandRegistry {
       if (!isShipped && error instanceof Error && 'code' in error && error.code === 'ENOENT') return
       throw new AioError('INVALID_INPUT', `${file} cannot be read.`, { cause: error })
     }
-    for (const [name, entry] of Object.entries(parseFile(file, text).commands)) {
+    for (const [name, entry] of Object.entries(parseToml(file, text, fileSchema).commands)) {
       if (!isShipped && name in BUILT_IN_COMMANDS)
         throw new AioError(
           'INVALID_INPUT',
@@ -100,19 +100,6 @@ export class CommandRegistry {
       this.#commands.set(name, await toRunnable(file, name, entry, directory))
     }
   }
-}
-
-function parseFile(file: string, text: string): z.output<typeof fileSchema> {
-  let data: unknown
-  try {
-    data = parse(text)
-  } catch (error) {
-    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
-    throw new AioError('INVALID_INPUT', `${file} is not valid TOML: ${reason}`, { cause: error })
-  }
-  const parsed = fileSchema.safeParse(data)
-  if (!parsed.success) throw new AioError('INVALID_INPUT', `${file} is not valid. ${describeIssues(parsed.error)}`)
-  return parsed.data
 }
 
 async function toRunnable(

@@ -1,14 +1,8 @@
 import { readFile } from 'node:fs/promises'
-import {
-  AioError,
-  describeIssues,
-  projectIdSchema,
-  slugSchema,
-  timestampSchema,
-  titleSchema,
-} from '@ai-orchestration/protocol'
-import { parse, stringify } from 'smol-toml'
+import { AioError, projectIdSchema, slugSchema, timestampSchema, titleSchema } from '@ai-orchestration/protocol'
+import { stringify } from 'smol-toml'
 import { z } from 'zod'
+import { parseToml } from '../disk/parse-toml.ts'
 import { writeFileDurably } from '../disk/write-file-durably.ts'
 
 /** Ignored paths with these names can be made again and are not work: removing a session may lose them (D-1). */
@@ -45,16 +39,7 @@ export async function readProjectFile(path: string): Promise<ProjectFile> {
   } catch (error) {
     throw new AioError('NOT_FOUND', `${path} cannot be read.`, { cause: error })
   }
-  let data: unknown
-  try {
-    data = parse(text)
-  } catch (error) {
-    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
-    throw new AioError('INVALID_INPUT', `${path} is not valid TOML: ${reason}`, { cause: error })
-  }
-  const parsed = projectFileSchema.safeParse(data)
-  if (!parsed.success) throw new AioError('INVALID_INPUT', `${path} is not valid. ${describeIssues(parsed.error)}`)
-  return parsed.data
+  return parseToml(path, text, projectFileSchema)
 }
 
 /** Writes a `project.toml` so that a crash leaves either the old file or the new one. */

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   AioError,
@@ -11,6 +11,7 @@ import {
   toAioError,
 } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
+import { pathExists } from '../disk/path-exists.ts'
 import type { Logger } from '../log.ts'
 import { run } from '../process/run.ts'
 import { DEFAULT_DISPOSABLE, type ProjectFile, readProjectFile, writeProjectFile } from './project-file.ts'
@@ -139,7 +140,7 @@ export class Projects {
       )
     const id = nameOf(input, source)
     const { dir } = this.paths(id)
-    if (this.#creating.has(id) || this.#projects.has(id) || (await exists(dir)))
+    if (this.#creating.has(id) || this.#projects.has(id) || (await pathExists(dir)))
       throw new AioError(
         'CONFLICT',
         `A project or directory named ${id} exists on this machine. Choose another name, for example with \`aio projects create NAME --repo URL\`.`,
@@ -256,16 +257,6 @@ function nameOf(input: CommandInput<'create_project'>, source: CloneUrl | undefi
         : 'No project name can be made from this repository URL: give one.',
     )
   return name
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
-    throw error
-  }
 }
 
 async function move(from: string, to: string): Promise<void> {

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { AioError, type CloneUrl } from '@ai-orchestration/protocol'
 import { cleanEnv, type RunResult, run } from '../process/run.ts'
 
@@ -226,9 +225,4 @@ export async function hardenRepository(repo: string): Promise<void> {
     ['fetch.prune', 'false'],
   ]
   for (const [name, value] of settings) await gitLocal(repo, ['config', '--local', name, value])
-}
-
-/** Where a project's repository keeps its objects; mounted read-only into its sessions. */
-export function objectsOf(repo: string): string {
-  return join(repo, '.git', 'objects')
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { chown, copyFile, mkdir, rename, stat, writeFile } from 'node:fs/promises'
+import { chown, copyFile, mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
+import { pathExists } from '../disk/path-exists.ts'
 import { run } from '../process/run.ts'
 import type { ProjectPaths } from '../project/projects.ts'
 import { objectsBind } from './binds.ts'
@@ -37,7 +38,7 @@ export class BaseCache {
    */
   async require(project: ProjectPaths, commit: string, defaultBranch: string): Promise<void> {
     const target = join(project.bases, commit)
-    if (await exists(target)) return
+    if (await pathExists(target)) return
     const building = this.#building.get(target) ?? this.#build(project, commit, defaultBranch, target)
     this.#building.set(target, building)
     try {
@@ -95,7 +96,7 @@ async function writeRepository(repo: string, commit: string, defaultBranch: stri
   for (const directory of directories) await mkdir(join(git, directory), { mode: 0o755 })
   for (const [path, content] of Object.entries(files)) await writeFile(join(git, path), content, { mode: 0o644 })
   const shallow = join(repo, '.git/shallow')
-  if (await exists(shallow)) await copyFile(shallow, join(git, 'shallow'))
+  if (await pathExists(shallow)) await copyFile(shallow, join(git, 'shallow'))
   await run('chown', ['-R', `${AGENT_HOST_UID}:${AGENT_HOST_UID}`, '--', git])
 }
 
@@ -107,14 +108,4 @@ async function sharedRefs(repo: string, defaultBranch: string): Promise<string> 
     .filter((line) => line !== '' && !line.endsWith(' refs/remotes/origin/HEAD'))
     .map((line) => `${line}\n`)
     .join('')
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false
-      throw error
-    },
-  )
 }
