@@ -86,6 +86,16 @@ function terminal() {
       case 'close':
         viewers.delete(order.streamId)
         return
+      case 'open_export':
+        send(
+          {
+            type: 'exec',
+            streamId: order.streamId,
+            item: { type: 'stdout', data: Buffer.from(order.request.format).toString('base64') },
+          },
+          { type: 'exec', streamId: order.streamId, item: { type: 'exit', code: 0 } },
+        )
+        return
       case 'credit':
         return
       default:

@@ -122,9 +122,10 @@ function addProjects(program: Command, run: Runner): void {
     )
   projects
     .command('delete <project>')
-    .description('delete a project that has no sessions')
-    .action((project: string, _, self) =>
-      run(flagsOf(self), async (cli) => (await import('./commands/projects.ts')).deleteProject(cli, project)),
+    .description('move a project to the archives of its machine; refused while it has sessions')
+    .option('--force', 'archive and remove its sessions first')
+    .action((project: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/projects.ts')).deleteProject(cli, project, options)),
     )
 }
 
@@ -163,6 +164,38 @@ function addSessions(program: Command, run: Runner): void {
       run(flagsOf(self), async (cli) =>
         (await import('./commands/sessions.ts')).terminateSession(cli, session, options),
       ),
+    )
+  sessions
+    .command('fork <session> <name>')
+    .description('create a session that begins where another one stands, with its files and commits')
+    .option('--prompt <prompt>', 'what its agent is to do')
+    .option('--title <title>', 'text to show')
+    .action((session: string, name: string, options, self) =>
+      run(flagsOf(self), async (cli) =>
+        (await import('./commands/copies.ts')).forkSession(cli, session, name, options),
+      ),
+    )
+  sessions
+    .command('archives [project]')
+    .description('list what was kept of removed sessions')
+    .action((project: string | undefined, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/copies.ts')).listArchives(cli, project)),
+    )
+  sessions
+    .command('restore <archive>')
+    .description('bring a removed session back; an id of a session stands for its latest archive')
+    .option('--name <name>', 'name of the session; the one it had when absent')
+    .option('--stopped', 'bring its work back, and start nothing')
+    .action((archive: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/copies.ts')).restoreSession(cli, archive, options)),
+    )
+  sessions
+    .command('export <session>')
+    .description('write its work as a patch from its base, or all its commits as a git bundle')
+    .addOption(new Option('--format <format>', 'what to write').choices(['patch', 'bundle']).default('patch'))
+    .option('-o, --output <file>', 'new file to write to; standard output when absent')
+    .action((session: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/copies.ts')).exportSession(cli, session, options)),
     )
   sessions
     .command('exec <session> <command...>')

@@ -50,6 +50,13 @@ export const environmentSchema = z.object({
     .url({ protocol: /^https?$/ })
     .default('https://api.anthropic.com')
     .describe('Upstream of the model gateway.'),
+  AIO_ARCHIVE_DAYS: z.coerce
+    .number()
+    .int()
+    .min(30, { error: 'must be 30 or more' })
+    .max(36_500)
+    .default(90)
+    .describe('Archives of removed sessions and projects are kept for so many days, at least 30.'),
   AIO_SUPERVISED: z.enum(['0', '1']).default('0').describe('Set by `aio up`: stop when stdin ends.'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
@@ -69,6 +76,8 @@ export interface OrchestratorConfig {
   /** Used when it exists; else sessions run on the skeleton over this machine's /usr. */
   rootfsDir: string
   isolation: 'full' | 'degraded'
+  /** How long what was removed is kept, in days. */
+  archiveDays: number
   logLevel: string
   /** Started by a supervisor: stop when its end of our stdin closes. */
   isSupervised: boolean
@@ -97,6 +106,7 @@ export function loadConfig(env: Record<string, string | undefined>): Orchestrato
     projectsDir: resolve(data.PROJECTS_DIR ?? join(data.HOME, 'projects')),
     rootfsDir: resolve(rootfsDir),
     isolation: data.AIO_ISOLATION,
+    archiveDays: data.AIO_ARCHIVE_DAYS,
     logLevel: data.LOG_LEVEL,
     isSupervised: data.AIO_SUPERVISED === '1',
     gateway: {

@@ -13,6 +13,7 @@ import { lockDirectories } from './disk/lock-directories.ts'
 import { readToken } from './disk/token.ts'
 import { Doors } from './door/doors.ts'
 import { Execs } from './exec/execs.ts'
+import { Exports } from './exec/exports.ts'
 import { Journal } from './journal/journal.ts'
 import { Link, SupersededError } from './link/link.ts'
 import { Outbox } from './link/outbox.ts'
@@ -65,6 +66,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   const runner = new CommandRunner({ registry, services, log, journal, publish })
   await using terminals = new Terminals({ tmux, sessions, log })
   await using execs = new Execs({ sessions, log })
+  const exports = new Exports({ sessions })
   await using client = createClient({
     url: config.relayUrl,
     token: () => readToken(config),
@@ -83,7 +85,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
       known: runner.known(),
     }),
     onDispatch: (dispatch) => runner.dispatch(dispatch),
-    onRegistered: (epoch) => new Streams({ client, epoch, terminals, execs, log }),
+    onRegistered: (epoch) => new Streams({ client, epoch, terminals, execs, exports, log }),
   })
   projects.onChange(publish)
   sessions.onChange(publish)

@@ -10,7 +10,7 @@ import {
   titleSchema,
 } from './domain.ts'
 import { wireErrorSchema } from './errors.ts'
-import { commandIdSchema, orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
+import { archiveNameSchema, commandIdSchema, orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
 import { slugSchema } from './slug.ts'
 
@@ -47,8 +47,17 @@ export const BUILT_IN_COMMANDS = {
     output: projectSchema,
   },
   delete_project: {
-    input: z.strictObject({ projectId: projectIdSchema }),
-    output: z.object({ projectId: projectIdSchema, archive: z.string().optional() }),
+    input: z.strictObject({
+      projectId: projectIdSchema,
+      /** Archive and remove its sessions first; without it a project with sessions is refused. */
+      force: z.boolean().optional(),
+    }),
+    output: z.object({
+      projectId: projectIdSchema,
+      archive: z.string().optional(),
+      /** Of the sessions that were removed with it. */
+      sessions: z.array(archiveSchema).optional(),
+    }),
   },
   list_sessions: { input: z.strictObject({ projectId: projectIdSchema.optional() }), output: z.array(sessionSchema) },
   create_session: {
@@ -68,6 +77,27 @@ export const BUILT_IN_COMMANDS = {
   terminate_session: {
     input: z.strictObject({ sessionId: sessionIdSchema, force: z.boolean().optional() }),
     output: z.object({ sessionId: sessionIdSchema, branch: z.string(), archive: archiveSchema.optional() }),
+  },
+  fork_session: {
+    input: z.strictObject({
+      sessionId: sessionIdSchema,
+      /** Of the new session; its branch is `feature/{name}`. */
+      name: slugSchema,
+      title: titleSchema.optional(),
+      prompt: promptSchema.optional(),
+    }),
+    output: sessionSchema,
+  },
+  list_archives: { input: z.strictObject({ projectId: projectIdSchema.optional() }), output: z.array(archiveSchema) },
+  restore_session: {
+    input: z.strictObject({
+      archiveId: archiveNameSchema,
+      /** The name it had when absent. */
+      name: slugSchema.optional(),
+      /** Only bring its work back; nothing is started. */
+      isStopped: z.boolean().optional(),
+    }),
+    output: sessionSchema,
   },
   list_agents: { input: z.strictObject({}), output: z.array(agentInfoSchema) },
   install_agent: {

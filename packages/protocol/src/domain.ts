@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
+import { archiveIdSchema, orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
 import { slugSchema } from './slug.ts'
 
@@ -124,6 +124,10 @@ export const sessionSchema = z.object({
   isolation: isolationSchema,
   /** One thing the person should know, such as why another agent was chosen. */
   notice: z.string().optional(),
+  /** The session it was made a copy of. */
+  forkedFrom: sessionIdSchema.optional(),
+  /** The archive it was brought back from. */
+  restoredFrom: archiveIdSchema.optional(),
   createdAt: timestampSchema,
   updatedAt: timestampSchema,
 })
@@ -145,12 +149,20 @@ export type WorkAtRisk = z.infer<typeof workAtRiskSchema>
 
 /** Where the work of a removed session was kept. */
 export const archiveSchema = z.object({
-  id: z.string(),
+  id: archiveIdSchema,
   sessionId: sessionIdSchema,
+  projectId: projectIdSchema,
+  title: titleSchema.optional(),
+  agent: slugSchema,
+  branch: z.string(),
   createdAt: timestampSchema,
-  /** Size of the archived layer, in bytes. */
+  /** It is not removed before then. */
+  keptUntil: timestampSchema,
+  /** Size of the archived layer and commits, in bytes. */
   bytes: z.number(),
+  /** Of the archived layer. */
   sha256: z.string(),
+  /** References of the project's repository that keep its commits. */
   refs: z.array(z.string()),
 })
 export type Archive = z.infer<typeof archiveSchema>

@@ -19,6 +19,26 @@ export function parseSessionId(text: string): { projectId: string; name: string 
   return isSlug(projectId) && isSlug(name) ? { projectId, name } : undefined
 }
 
+/** `{sessionId}/{time}`, the time in UTC without separators. */
+export const archiveIdSchema = z.string().refine((text) => isArchiveName(text, /^\d{8}T\d{9}Z$/), {
+  error: 'An archive id is {project}_{session}/{time}, as `aio sessions archives` lists it.',
+})
+
+/** Names an archive: its id, or one that is cut short behind the session or within the time, for the latest that fits. */
+export const archiveNameSchema = z.string().refine((text) => isArchiveName(text, /^[0-9TZ]{0,19}$/), {
+  error: 'Name an archive by its id {project}_{session}/{time}, or by {project}_{session} for the latest of a session.',
+})
+
+function isArchiveName(text: string, time: RegExp): boolean {
+  const [session = '', stamp = '', ...more] = text.split('/')
+  return parseSessionId(session) !== undefined && time.test(stamp) && more.length === 0
+}
+
+/** The session that an archive, or the name of one, is about. */
+export function sessionOfArchive(archive: string): string {
+  return archive.split('/')[0] ?? archive
+}
+
 /** Joins the two names of a session to its id. */
 export function sessionIdOf(projectId: string, name: string): string {
   return `${projectId}_${name}`

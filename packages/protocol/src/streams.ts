@@ -60,6 +60,18 @@ export const execRequestSchema = z.strictObject({
 })
 export type ExecRequest = z.infer<typeof execRequestSchema>
 
+/** What is exported: all that differs from the session's base, as a patch for git; or all its commits, as a bundle. */
+export const exportFormatSchema = z.enum(['patch', 'bundle'])
+export type ExportFormat = z.infer<typeof exportFormatSchema>
+
+/** What a client asks to export of a session. It yields what an exec does: the file on `stdout`, then `exit` with 0. */
+export const exportRequestSchema = z.strictObject({
+  exportId: streamIdSchema,
+  sessionId: sessionIdSchema,
+  format: exportFormatSchema,
+})
+export type ExportRequest = z.infer<typeof exportRequestSchema>
+
 /** Relay → orchestrator, on the subscription `orchestrator.streams`. */
 export const streamOrderSchema = z.discriminatedUnion('type', [
   z.object({
@@ -72,6 +84,7 @@ export const streamOrderSchema = z.discriminatedUnion('type', [
     after: offsetSchema.optional(),
   }),
   z.object({ type: z.literal('open_exec'), streamId: streamIdSchema, request: execRequestSchema }),
+  z.object({ type: z.literal('open_export'), streamId: streamIdSchema, request: exportRequestSchema }),
   /** Terminal input as text, or stdin of an exec as base64. */
   z.object({ type: z.literal('write'), streamId: streamIdSchema, data: z.string() }),
   /** No more stdin. */

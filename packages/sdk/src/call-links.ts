@@ -19,7 +19,12 @@ const COMMAND_PATHS: ReadonlySet<string> = new Set([
 ])
 
 /** Subscriptions that must not be opened again by themselves: it would run a command twice, or use an old epoch. */
-const ONCE_PATHS: ReadonlySet<string> = new Set(['sessions.exec', 'orchestrator.commands', 'orchestrator.streams'])
+const ONCE_PATHS: ReadonlySet<string> = new Set([
+  'sessions.exec',
+  'sessions.export',
+  'orchestrator.commands',
+  'orchestrator.streams',
+])
 
 /** How long a command or query that lost its socket waits for the relay to come back, in milliseconds. */
 const RETURN_TIMEOUT_MS = 60_000

@@ -1,4 +1,4 @@
-import type { EventFilter } from '@ai-orchestration/protocol'
+import type { EventFilter, ExportFormat } from '@ai-orchestration/protocol'
 import type { TRPCClient, TRPCLink } from '@trpc/client'
 import type { EventStream } from './event-stream.ts'
 import type { Exec, ExecOptions } from './exec.ts'
@@ -14,6 +14,16 @@ export interface ClientMethods extends AsyncDisposable {
   terminal: (sessionId: string, options?: TerminalOptions) => Promise<Terminal>
   /** Runs a program inside a session. */
   exec: (sessionId: string, argv: string[], options?: ExecOptions) => Exec
+  /**
+   * All that a session holds beyond its base as a patch, or all its commits as a git bundle, whether it runs or not.
+   *
+   * @throws AioError at the first read and later, when it cannot be made to its end.
+   */
+  export: (
+    sessionId: string,
+    format: ExportFormat,
+    options?: { signal?: AbortSignal | undefined },
+  ) => AsyncIterable<Uint8Array>
   /** How the connection stands now. */
   readonly status: ConnectionStatus
   /** Calls back at every change of status; returns what stops it. */

@@ -39,6 +39,7 @@ export function createClient(options: ClientOptions): Client {
     events: (filter, { signal } = {}) => streams.events(filter ?? {}, signal),
     terminal: (sessionId, opening) => streams.terminal(sessionId, opening ?? {}),
     exec: (sessionId, argv, running) => streams.exec(sessionId, argv, running ?? {}),
+    export: (sessionId, format, { signal } = {}) => streams.export(sessionId, format, signal),
     get status() {
       return bytes.status.state === 'unauthorized' ? bytes.status : control.status
     },
@@ -63,6 +64,7 @@ function isBytesPath(path: string): boolean {
   return (
     path.startsWith('terminal.') ||
     path.startsWith('sessions.exec') ||
+    path === 'sessions.export' ||
     path === 'orchestrator.streams' ||
     path === 'orchestrator.send'
   )

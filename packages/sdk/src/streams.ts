@@ -3,6 +3,7 @@ import {
   type AioEvent,
   type EventFilter,
   type ExecItem,
+  type ExportFormat,
   execItemSchema,
   type TerminalItem,
   terminalItemSchema,
@@ -80,6 +81,28 @@ export class Streams {
     )
     life.end = () => void exec[Symbol.asyncDispose]()
     return exec
+  }
+
+  /** Exports a session's work. */
+  async *export(
+    sessionId: string,
+    format: ExportFormat,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array, void> {
+    const life = this.#life()
+    const request = { exportId: newCommandId(), sessionId, format }
+    await using program = new Exec(
+      {
+        open: (sink) => subscribe(this.#client, 'sessions.export', request, plain(sink)),
+        input: async () => undefined,
+        onEnd: life.over,
+      },
+      signal,
+    )
+    life.end = () => void program[Symbol.asyncDispose]()
+    yield* program.stdout
+    const status = await program.exit
+    if (status !== 0) throw new AioError('EXEC_ERROR', `The export ended with status ${status}, so it is not complete.`)
   }
 
   /** Ends all that are open. */

@@ -50,13 +50,19 @@ export async function createProject(
   )
 }
 
-/** `aio projects delete <project>` */
-export async function deleteProject(cli: Cli, projectId: string): Promise<void> {
+/** `aio projects delete <project> [--force]` */
+export async function deleteProject(cli: Cli, projectId: string, { force }: { force?: boolean }): Promise<void> {
   await using aio = await cli.connect()
-  const output = await cli.command((commandId) => aio.projects.delete.mutate({ projectId, commandId }))
+  const output = await cli.command(async (commandId) => {
+    await using _progress = showProgress(aio, commandId)
+    return await aio.projects.delete.mutate({ projectId, commandId, ...(force === undefined ? {} : { force }) })
+  })
   cli.out.result(output, (done) =>
-    done.archive === undefined
-      ? `Deleted project ${done.projectId}.`
-      : `Deleted project ${done.projectId}; its archive is ${done.archive}.`,
+    [
+      done.archive === undefined
+        ? `Deleted project ${done.projectId}.`
+        : `Deleted project ${done.projectId}; its archive is ${done.archive}.`,
+      ...(done.sessions ?? []).map(({ id, sessionId }) => `Session ${sessionId} is in archive ${id}.`),
+    ].join('\n'),
   )
 }

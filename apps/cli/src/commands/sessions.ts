@@ -63,11 +63,14 @@ export async function terminateSession(cli: Cli, session: string, options: { for
   })
   cli.out.result(output, (done) => {
     const kept = `Removed session ${done.sessionId}; its commits are on ${done.branch}.`
-    return done.archive === undefined ? kept : `${kept} What was not committed is in archive ${done.archive.id}.`
+    return done.archive === undefined
+      ? kept
+      : `${kept} What was not committed is in archive ${done.archive.id}; bring it back with: aio sessions restore ${done.archive.id}`
   })
 }
 
-function createdText(session: Session): string {
+/** Says what became of a session that was just made. */
+export function createdText(session: Session): string {
   const lines = [`Session ${session.id} ${stateText(session)} with ${session.agent} on ${session.branch}.`]
   if (session.notice !== undefined) lines.push(inert(session.notice))
   for (const line of session.exit?.lastLines ?? []) lines.push(`  ${inert(line)}`)

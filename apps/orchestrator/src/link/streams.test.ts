@@ -52,7 +52,12 @@ function setUp() {
       return exec
     }),
   }
-  const streams = new Streams({ client, epoch: 7, terminals, execs, log: pino({ level: 'silent' }) })
+  const exports = {
+    open: () => {
+      throw new Error('not asked for here')
+    },
+  }
+  const streams = new Streams({ client, epoch: 7, terminals, execs, exports, log: pino({ level: 'silent' }) })
   const order = (value: StreamOrder) => subscriptions.at(-1)?.onData(value)
   return { sent, answers, subscriptions, viewer, exec, opened, started, terminals, streams, order }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type StreamFrame, type StreamOrder, toAioError, type WireError } from '@ai-orchestration/protocol'
-import type { Execs } from '../exec/execs.ts'
+import type { Execs, OpenExec } from '../exec/execs.ts'
+import type { Exports } from '../exec/exports.ts'
 import type { Logger } from '../log.ts'
 import type { Terminals } from '../terminal/terminals.ts'
 import { FrameQueue } from './frame-queue.ts'
@@ -44,6 +45,7 @@ export class Streams {
   readonly #epoch: number
   readonly #terminals: Pick<Terminals, 'open' | 'input' | 'resize'>
   readonly #execs: Pick<Execs, 'open'>
+  readonly #exports: Pick<Exports, 'open'>
   readonly #log: Logger
   readonly #closed = new AbortController()
 
@@ -52,12 +54,14 @@ export class Streams {
     epoch: number
     terminals: Pick<Terminals, 'open' | 'input' | 'resize'>
     execs: Pick<Execs, 'open'>
+    exports: Pick<Exports, 'open'>
     log: Logger
   }) {
     this.#client = services.client
     this.#epoch = services.epoch
     this.#terminals = services.terminals
     this.#execs = services.execs
+    this.#exports = services.exports
     this.#log = services.log
     void this.#keep()
   }
@@ -116,6 +120,7 @@ export class Streams {
     switch (order.type) {
       case 'open_terminal':
       case 'open_exec':
+      case 'open_export':
         this.#open(order, streams, frames)
         return
       case 'write':
@@ -145,7 +150,7 @@ export class Streams {
   }
 
   #open(
-    order: Extract<StreamOrder, { type: 'open_terminal' | 'open_exec' }>,
+    order: Extract<StreamOrder, { type: 'open_terminal' | 'open_exec' | 'open_export' }>,
     streams: Map<string, OpenStream>,
     frames: FrameQueue,
   ): void {
@@ -160,12 +165,21 @@ export class Streams {
             ...{ sessionId: order.sessionId, size: order.size, after: order.after, onEnd },
             send: (item) => frames.add({ type: 'terminal', streamId, item }),
           })
-        : this.#execs.open({
-            ...{ request: order.request, onEnd },
+        : this.#openProgram(order, {
+            onEnd,
             send: (item) => frames.add({ type: 'exec', streamId, item }),
           })
     streams.get(streamId)?.close()
     streams.set(streamId, stream)
+  }
+
+  #openProgram(
+    order: Extract<StreamOrder, { type: 'open_exec' | 'open_export' }>,
+    to: Pick<OpenExec, 'send' | 'onEnd'>,
+  ): OpenStream {
+    return order.type === 'open_exec'
+      ? this.#execs.open({ request: order.request, ...to })
+      : this.#exports.open({ request: order.request, ...to })
   }
 
   #describe(thrown: unknown): WireError {

@@ -11,6 +11,7 @@ import {
   toAioError,
 } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
+import { moveDirectory } from '../disk/move-directory.ts'
 import { pathExists } from '../disk/path-exists.ts'
 import type { Logger } from '../log.ts'
 import { run } from '../process/run.ts'
@@ -231,7 +232,9 @@ export class Projects {
     )
     await steps.run('Archive', async () => {
       await mkdir(join(this.#services.archivesDir, 'projects'), { recursive: true, mode: 0o700 })
-      await move(this.paths(id).dir, archive)
+      // Checkouts can be made again, and nobody uses them any more.
+      await run('rm', ['-rf', '--one-file-system', '--', this.paths(id).bases])
+      await moveDirectory(this.paths(id).dir, archive)
     })
     this.#projects.delete(id)
     this.#emit({ type: 'project_removed', projectId: id })
@@ -257,14 +260,4 @@ function nameOf(input: CommandInput<'create_project'>, source: CloneUrl | undefi
         : 'No project name can be made from this repository URL: give one.',
     )
   return name
-}
-
-async function move(from: string, to: string): Promise<void> {
-  try {
-    await rename(from, to)
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error
-    await run('cp', ['-a', '--', from, to])
-    await rm(from, { recursive: true, force: true })
-  }
 }

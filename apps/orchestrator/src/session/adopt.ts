@@ -25,6 +25,8 @@ export async function adoptSessions(runtime: SessionRuntime, life: SessionLife):
   for (const { id } of runtime.projects.list()) await loadProject(runtime, id)
   const [containers, terminals] = await Promise.all([runtime.runc.list(), runtime.tmux.list()])
   const names = new Set(containers.map(({ id }) => id))
+  await runtime.archives.removeUnfinished()
+  for (const { id, status } of containers) if (status === 'paused') await thaw(runtime, id)
   for (const record of runtime.store.list()) {
     const { id } = record.session
     try {
@@ -37,6 +39,13 @@ export async function adoptSessions(runtime: SessionRuntime, life: SessionLife):
     }
   }
   for (const name of names) await removeOrphan(runtime, name)
+}
+
+/** Held still for a copy by an orchestrator that did not live to let it go on. */
+async function thaw(runtime: SessionRuntime, container: string): Promise<void> {
+  const id = container.replace(/^claude-/, '')
+  if (parseSessionId(id) !== undefined && runtime.store.get(id)?.session.state === 'running')
+    await runtime.runc.resume(container)
 }
 
 interface Found {
@@ -100,7 +109,7 @@ async function takeApart(runtime: SessionRuntime, { session, isOwnBranch }: Sess
   await unmount(paths.worktree)
   await runtime.store.remove(session.id)
   await removeWorktree(repo, paths.worktree)
-  if (isOwnBranch) await removeUnusedBranch(repo, session.branch, session.base.commit)
+  if (isOwnBranch) await removeUnusedBranch(repo, session.branch, session.headCommit ?? session.base.commit)
   await run('rm', ['-rf', '--one-file-system', '--', paths.bundle])
   runtime.log.warn({ session: session.id }, 'the creation of a session was cut off before anything ran in it; undone')
 }

@@ -1,4 +1,5 @@
 import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AioError, type CommandInput, containerIdOf, type Session, sessionIdOf } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
@@ -10,10 +11,10 @@ import { currentBootId, type HostProcess, isAlive } from './host-process.ts'
 import { isolationError, missingIsolation } from './isolation.ts'
 import { startContainer, writeConfig } from './launch.ts'
 import { unmount } from './mounts.ts'
-import { workspaceOf } from './paths.ts'
+import { type SessionPaths, workspaceOf } from './paths.ts'
 import type { SessionRuntime } from './runtime.ts'
 import type { Launch } from './services.ts'
-import { mountWorkspace, writeUpper } from './workspace.ts'
+import { mountWorkspace, writeRefs, writeUpper } from './workspace.ts'
 import { addWorktree, findStart, removeUnusedBranch, removeWorktree, type StartingPoint } from './worktree.ts'
 
 /** Looks at a container that does not seem isolated before it is ended, and the time between them, in milliseconds. */
@@ -54,7 +55,39 @@ export async function createSession(
     resumeBranch: input.resumeBranch,
   })
   const session = describeSession(runtime, { id, project, input, agent, notice, branch, start })
-  await prepare(runtime, { session, project, start, launch }, steps)
+  const identity = project.git ?? runtime.identity
+  const fill = async (paths: SessionPaths) => {
+    await Promise.all([
+      writeUpper(paths, { branch, commit: start.commit, identity, repoUrl: project.repoUrl }),
+      makeHome(runtime.agents, agent, paths.home, workspaceOf(id)),
+    ])
+    const { bases } = projects.paths(project.id)
+    await runtime.bases.require(projects.paths(project.id), start.commit, project.defaultBranch)
+    await writeRefs(paths, join(bases, start.commit))
+  }
+  return await makeSession(runtime, { session, project, start, launch, fill }, steps)
+}
+
+/** All that a session is made from. */
+export interface Plan {
+  /** As it begins; what its workspace is layered on is its base. */
+  session: Session
+  project: ProjectRecord
+  /** Where its branch begins. */
+  start: StartingPoint
+  launch: Launch
+  /** Fills its own layer and its home; nothing of either exists yet. */
+  fill: (paths: SessionPaths) => Promise<void>
+  /** Done in its workspace before anything runs in it. */
+  settle?: () => Promise<void>
+}
+
+/** Makes a session as planned, and starts it; see {@link createSession}. */
+export async function makeSession(runtime: SessionRuntime, plan: Plan, steps: Steps): Promise<HostProcess> {
+  await prepareSession(runtime, plan, steps)
+  const { launch } = plan
+  const { store } = runtime
+  const { id } = plan.session
   const process = await steps.run(
     'Container',
     async () => await startContainer(runtime, id, steps.signal),
@@ -73,17 +106,12 @@ export async function createSession(
   return process
 }
 
-interface Plan {
-  session: Session
-  project: ProjectRecord
-  start: StartingPoint
-  launch: Launch
-}
-
-async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promise<void> {
+/** Makes all of a session but what runs in it. */
+export async function prepareSession(runtime: SessionRuntime, plan: Plan, steps: Steps): Promise<void> {
   const { session, project, start, launch } = plan
   const { id, branch } = session
-  const { commit, isOwnBranch } = start
+  const { isOwnBranch } = start
+  const { commit } = session.base
   const repo = runtime.repoOf(id)
   const paths = runtime.paths(id)
   // What was there before is nobody's to undo.
@@ -120,18 +148,14 @@ async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promi
       async () => {
         if (!made.worktree) return
         await removeWorktree(repo, paths.worktree)
-        if (isOwnBranch) await removeUnusedBranch(repo, branch, commit)
+        if (isOwnBranch) await removeUnusedBranch(repo, branch, start.commit)
       },
     ),
     steps.run('Base', async () => {
       await runtime.bases.require(runtime.projects.paths(project.id), commit, project.defaultBranch)
     }),
     steps.run('Home', async () => {
-      await Promise.all([
-        writeUpper(paths, { branch, commit, identity: project.git ?? runtime.identity, repoUrl: project.repoUrl }),
-        makeHome(runtime.agents, session.agent, paths.home, workspaceOf(id)),
-        writeConfig(runtime, id, launch),
-      ])
+      await Promise.all([plan.fill(paths), writeConfig(runtime, id, launch)])
     }),
   ])
   await steps.run(
@@ -141,6 +165,8 @@ async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promi
     },
     async () => await unmount(paths.worktree),
   )
+  const { settle } = plan
+  if (settle !== undefined) await steps.run('Settle', settle)
 }
 
 /** Ends a session's container and terminal and takes away all that is left of them. */

@@ -1,11 +1,12 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AioError, toAioError } from '@ai-orchestration/protocol'
+import { stampOf } from './archives.ts'
 import { projectBinds } from './binds.ts'
 import { hostGit, inTurn } from './host-git.ts'
 import { workspaceOf } from './paths.ts'
 import type { SessionRuntime } from './runtime.ts'
-import { readTips, TIPS_MAX, TIPS_SCRIPT, type Tips } from './tips.ts'
+import { BASE_REFS, readTips, TIPS_MAX, TIPS_SCRIPT, type Tips } from './tips.ts'
 import { mountWorkspace } from './workspace.ts'
 
 /** Longest a bundle may take to be made, in milliseconds. */
@@ -69,6 +70,7 @@ export class HomeComing {
     const { session } = store.require(id)
     const { worktree, bundle } = paths(id)
     const repo = repoOf(id)
+    const { bases } = this.#runtime.projects.paths(session.projectId)
     const before = await this.tips(id)
     await mountWorkspace(paths(id), session.base.commit)
     const incoming = join(bundle, 'incoming.bundle')
@@ -79,7 +81,10 @@ export class HomeComing {
       const { exitCode, stderr } = await helpers.run({
         argv: ['/bin/sh', '-c', TIPS_SCRIPT, 'tips', ...known],
         cwd: workspaceOf(id),
-        binds: projectBinds(id, { worktree, repo }, false),
+        binds: [
+          ...projectBinds(id, { worktree, repo }, false),
+          { source: join(bases, session.base.commit, '.git/packed-refs'), destination: BASE_REFS, isWritable: false },
+        ],
         deadlineMs: BUNDLE_DEADLINE_MS,
         onOutput: async (stdout) => {
           read = await readTips(stdout, incoming)
@@ -121,8 +126,8 @@ export class HomeComing {
     const branch = `refs/heads/${session.branch}`
     const now = await this.#oidOf(repo, branch)
     const head = tips.get(`heads/${session.branch}`) ?? tips.get('head') ?? now ?? session.base.commit
-    const replaced = await this.#replaced(repo, [...before.values(), ...(now === undefined ? [] : [now])], tips)
-    const stamp = this.#runtime.now().toISOString().replace(/[-:.]/g, '')
+    const replaced = await this.#replaced(repo, before, now === undefined ? [] : [now], tips)
+    const stamp = stampOf(this.#runtime.now())
     const gone = [...before.keys()].filter((ref) => !tips.has(ref)).map((ref) => `refs/sessions/${id}/${ref}`)
     // Two turns, because a reference cannot be made where a deleted one was a directory, or the other way round.
     await update(repo, [
@@ -142,17 +147,18 @@ export class HomeComing {
   }
 
   /** Tips that are in nobody's history any more, after an amend or a deleted branch: they are kept in the archive. */
-  async #replaced(repo: string, before: readonly string[], tips: Tips): Promise<string[]> {
+  async #replaced(repo: string, before: Tips, others: readonly string[], tips: Tips): Promise<string[]> {
     const kept = new Set(tips.values())
-    const lost: string[] = []
-    for (const oid of new Set(before)) {
-      if (kept.has(oid)) continue
-      const { stdout } = await hostGit(repo, ['rev-list', '--max-count=1', '--stdin'], {
-        input: [oid, ...[...kept].map((tip) => `^${tip}`), ''].join('\n'),
-      })
-      if (stdout.trim() !== '') lost.push(oid)
-    }
-    return lost
+    const left = [...before].filter(([, oid]) => !kept.has(oid))
+    // A tag may be an object of its own, which is in no history.
+    const tags = left.filter(([ref]) => ref.startsWith('tags/')).map(([, oid]) => oid)
+    const commits = [...left.map(([, oid]) => oid), ...others].filter((oid) => !kept.has(oid) && !tags.includes(oid))
+    if (commits.length === 0) return [...new Set(tags)]
+    const { stdout } = await hostGit(repo, ['rev-list', '--stdin'], {
+      input: [...commits, ...[...kept].map((tip) => `^${tip}`), ''].join('\n'),
+    })
+    const unreached = new Set(stdout.split('\n'))
+    return [...new Set([...tags, ...commits.filter((oid) => unreached.has(oid))])]
   }
 
   async #oidOf(repo: string, ref: string): Promise<string | undefined> {

@@ -1,4 +1,5 @@
 import { type RunResult, run } from '../process/run.ts'
+import { type PipedChild, spawnPiped } from '../process/spawn-piped.ts'
 
 /**
  * Settings for git on the host, which only ever works in `.repo`: no hook, monitor, collector or transport of its own
@@ -14,6 +15,10 @@ const HARDENED = [
   'submodule.recurse=false',
   'gc.auto=0',
   'maintenance.auto=false',
+  // Commits count as safe once they are here, so they must outlive a power loss; git's default leaves out loose objects
+  // and references. `batch` syncs many objects at once.
+  'core.fsync=all',
+  'core.fsyncMethod=batch',
 ].flatMap((setting) => ['-c', setting])
 
 const ENVIRONMENT = {
@@ -39,6 +44,11 @@ export async function hostGit(
   options: { input?: string; allowFailure?: boolean } = {},
 ): Promise<RunResult> {
   return await run('git', ['-C', repo, ...HARDENED, ...args], { env: ENVIRONMENT, ...options })
+}
+
+/** Starts git in a project's own repository with open pipes, for more output than fits into memory. */
+export function spawnHostGit(repo: string, args: readonly string[]): PipedChild {
+  return spawnPiped('git', ['-C', repo, ...HARDENED, ...args], { env: ENVIRONMENT })
 }
 
 const queues = new Map<string, Promise<unknown>>()

@@ -22,10 +22,12 @@ git_dir=$(git rev-parse --absolute-git-dir) || exit 3
 for operation in MERGE_HEAD:merge rebase-merge:rebase rebase-apply:rebase CHERRY_PICK_HEAD:cherry-pick REVERT_HEAD:revert BISECT_LOG:bisect; do
   [ -e "$git_dir/\${operation%%:*}" ] && printf 'o %s\\0' "\${operation##*:}"
 done
-git ls-files -v | sed -n 's/^[a-z] //p' | while IFS= read -r path; do printf '1 %s\\0' "$path"; done
-git ls-files -v | sed -n 's/^S //p' | while IFS= read -r path; do [ -e "$path" ] && printf '1 %s\\0' "$path"; done
-git ls-files -s | sed -n 's/^160000 [^\\t]*\\t//p' | while IFS= read -r path; do [ -e "$path/.git" ] && printf 's %s\\0' "$path"; done
+export LC_ALL=C GIT_DIR="$git_dir" GIT_WORK_TREE="$PWD"
+git ls-files -v -z | sed -zn 's/^[a-z] /1 /p'
+git ls-files -v -z | sed -zn 's/^S //p' | xargs -0 -r sh -c 'for path; do { [ -e "$path" ] || [ -L "$path" ]; } && printf "1 %s\\0" "$path"; done; :' sh
+git ls-files -s -z | sed -zn 's/^160000 [^\\t]*\\t//p' | xargs -0 -r sh -c 'for path; do [ -e "$path/.git" ] && printf "s %s\\0" "$path"; done; :' sh
 exec git -c core.fsmonitor=false -c core.untrackedCache=false -c core.ignoreStat=false -c core.fileMode=true \\
+  -c core.checkStat=default -c core.trustctime=true -c core.symlinks=true -c core.ignoreCase=false \\
   -c status.showUntrackedFiles=all status --porcelain=v2 -z --untracked-files=all --ignored=matching \\
   --ignore-submodules=none --no-renames
 `

@@ -45,6 +45,16 @@ export class Runc {
     return parsed.data
   }
 
+  /** Stops all processes of a container where they are. */
+  async pause(id: string): Promise<void> {
+    await run('runc', ['--root', this.#root, 'pause', id], { timeoutMs: 30_000 })
+  }
+
+  /** Lets the processes of a container go on. */
+  async resume(id: string): Promise<void> {
+    await run('runc', ['--root', this.#root, 'resume', id], { timeoutMs: 30_000 })
+  }
+
   /** Ends a container and takes away all that is left of it; does nothing when there is none. */
   async delete(id: string): Promise<void> {
     await run('runc', ['--root', this.#root, 'delete', '--force', id], { timeoutMs: 30_000 })

@@ -1,6 +1,8 @@
+import { join } from 'node:path'
 import { parseSessionId } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
 import { RootFilesystem } from '../rootfs/rootfs.ts'
+import { Archives } from './archives.ts'
 import { BaseCache } from './base.ts'
 import { Cgroups } from './cgroups.ts'
 import { HelperContainers } from './helper.ts'
@@ -26,6 +28,7 @@ export interface SessionRuntime extends SessionServices {
   seccomp: Record<string, unknown>
   helpers: HelperContainers
   bases: BaseCache
+  archives: Archives
   identity: GitIdentity
   paths(sessionId: string): SessionPaths
   repoOf(sessionId: string): string
@@ -39,7 +42,7 @@ export interface SessionRuntime extends SessionServices {
  * @throws AioError ISOLATION_UNAVAILABLE when something they need is missing, with what to do.
  */
 export async function openRuntime(services: SessionServices): Promise<SessionRuntime> {
-  const { aioRun, rootfsDir } = services.config
+  const { aioHome, aioRun, rootfsDir, archiveDays } = services.config
   const now = services.now ?? (() => new Date())
   const rootfs = await RootFilesystem.open(aioRun, rootfsDir)
   const runc = new Runc(aioRun)
@@ -59,6 +62,7 @@ export async function openRuntime(services: SessionServices): Promise<SessionRun
     seccomp,
     helpers,
     bases: new BaseCache(helpers),
+    archives: new Archives({ dir: join(aioHome, 'archives'), keptDays: archiveDays, now }),
     identity: await machineIdentity(),
     paths,
     repoOf: (sessionId) => services.projects.paths(projectOf(sessionId)).repo,

@@ -48,7 +48,7 @@ export interface DoorKeeper {
 
 /** Everything sessions work with. */
 export interface SessionServices {
-  config: Pick<OrchestratorConfig, 'aioHome' | 'aioRun' | 'rootfsDir' | 'isolation'>
+  config: Pick<OrchestratorConfig, 'aioHome' | 'aioRun' | 'rootfsDir' | 'isolation' | 'archiveDays'>
   log: Logger
   orchestratorId: string
   projects: ProjectSource

@@ -1,26 +1,34 @@
 import { posix } from 'node:path'
+import type { Readable } from 'node:stream'
 import {
   AioError,
+  type Archive,
   type CommandInput,
   type CommandOutput,
   containerIdOf,
+  type ExportFormat,
   type OrchestratorEvent,
+  parseSessionId,
   type Session,
   sessionIdOf,
+  sessionOfArchive,
   type WorkAtRisk,
 } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
 import { RootfsBuilder } from '../rootfs/rootfs-builder.ts'
 import { adoptSessions } from './adopt.ts'
 import { createSession } from './create.ts'
+import { exportSession } from './export.ts'
+import { forkSession } from './fork.ts'
 import { HomeComing } from './home-coming.ts'
-import { isAlive } from './host-process.ts'
+import { type HostProcess, isAlive } from './host-process.ts'
 import { SessionLife } from './life.ts'
 import { workspaceOf } from './paths.ts'
-import { findWorkAtRisk } from './risk.ts'
+import { restoreSession } from './restore.ts'
+import { describeRisk, findWorkAtRisk, isNothing } from './risk.ts'
 import { openRuntime, type SessionRuntime } from './runtime.ts'
 import type { SessionServices } from './services.ts'
-import { terminateSession } from './terminate.ts'
+import { terminateAll, terminateSession } from './terminate.ts'
 
 /** The sessions of this machine. */
 export class Sessions implements AsyncDisposable {
@@ -30,6 +38,8 @@ export class Sessions implements AsyncDisposable {
   readonly #homeComing: HomeComing
   readonly #life: SessionLife
   readonly #busy = new Set<string>()
+  /** Projects that are being deleted. */
+  readonly #closed = new Set<string>()
 
   /**
    * Prepares this machine for sessions; {@link adopt} then takes over those that are there.
@@ -76,12 +86,41 @@ export class Sessions implements AsyncDisposable {
    */
   async create(input: CommandInput<'create_session'>, steps: Steps): Promise<Session> {
     const id = sessionIdOf(input.projectId, input.name)
-    return await this.#alone(id, async () => {
-      const process = await createSession(this.#runtime, input, steps)
-      if (isAlive(process)) this.#life.watch(id)
-      else await this.#life.end(id)
-      return this.require(id)
-    })
+    return await this.#make(id, async () => await createSession(this.#runtime, input, steps))
+  }
+
+  /**
+   * Makes a session that begins where another one stands; answers as {@link create} does.
+   *
+   * @throws AioError CONFLICT when the name is taken; the others of {@link forkSession}.
+   */
+  async fork(input: CommandInput<'fork_session'>, steps: Steps): Promise<Session> {
+    const { projectId } = this.require(input.sessionId)
+    const id = sessionIdOf(projectId, input.name)
+    return await this.#make(id, async () => await forkSession(this.#runtime, this.#homeComing, input, steps))
+  }
+
+  /** What was kept of removed sessions, newest first. */
+  async archives(projectId?: string): Promise<Archive[]> {
+    return await this.#runtime.archives.list(this.#runtime.log, projectId)
+  }
+
+  /**
+   * Makes a session of an archive, which stays; answers as {@link create} does.
+   *
+   * @throws AioError CONFLICT when the name is taken; the others of {@link restoreSession}.
+   */
+  async restore(input: CommandInput<'restore_session'>, steps: Steps): Promise<Session> {
+    const archived = parseSessionId(sessionOfArchive(input.archiveId))
+    if (archived === undefined) throw new AioError('INVALID_INPUT', 'An archive is named by its session and a time.')
+    const id = sessionIdOf(archived.projectId, input.name ?? archived.name)
+    return await this.#make(id, async () => await restoreSession(this.#runtime, input, steps))
+  }
+
+  /** Writes what a session holds to `onOutput`, whether it runs or not. @throws AioError NOT_FOUND, EXEC_ERROR. */
+  async export(id: string, format: ExportFormat, onOutput: (stdout: Readable) => Promise<void>): Promise<void> {
+    this.require(id)
+    await exportSession(this.#runtime, id, format, onOutput)
   }
 
   /**
@@ -100,6 +139,51 @@ export class Sessions implements AsyncDisposable {
         await this.rootfs.prune()
       }
     })
+  }
+
+  /**
+   * Removes all sessions of a project, each archived before the first is removed; nothing can be made in it until
+   * `then` has come to its end.
+   *
+   * @throws AioError WORK_AT_RISK without `force` when there is any, with what each would lose; CONFLICT when one is just
+   * being made or removed; EXEC_ERROR when one could not be archived.
+   */
+  async clear<T>(
+    projectId: string,
+    { force }: { force: boolean },
+    steps: Steps,
+    then: (archives: Archive[]) => Promise<T>,
+  ): Promise<T> {
+    const ids = this.list(projectId).map(({ id }) => id)
+    if (ids.length > 0 && !force) throw await this.#refusal(projectId, ids)
+    const busy = [...this.#busy].find((id) => parseSessionId(id)?.projectId === projectId)
+    if (busy !== undefined || this.#closed.has(projectId))
+      throw new AioError('CONFLICT', `${busy ?? projectId} is being made or removed. Try again in a moment.`)
+    this.#closed.add(projectId)
+    const resume = ids.map((id) => this.#life.pause(id))
+    try {
+      for (const id of ids) this.#life.unwatch(id)
+      const archives = await terminateAll(this.#runtime, this.#homeComing, ids, steps)
+      return await then(archives)
+    } finally {
+      this.#closed.delete(projectId)
+      for (const goOn of resume) goOn()
+      for (const id of ids) if (this.get(id)?.state === 'running') this.#life.watch(id)
+    }
+  }
+
+  async #refusal(projectId: string, ids: readonly string[]): Promise<AioError> {
+    const sessions: { id: string; state: string; atRisk: WorkAtRisk }[] = []
+    for (const id of ids) sessions.push({ id, state: this.require(id).state, atRisk: await this.workAtRisk(id) })
+    const said = sessions
+      .slice(0, 10)
+      .map(({ id, state, atRisk }) => `${id} (${state}): ${isNothing(atRisk) ? 'nothing' : describeRisk(atRisk)}`)
+    const more = ids.length > said.length ? `; and ${ids.length - said.length} more` : ''
+    return new AioError(
+      'WORK_AT_RISK',
+      `Project ${projectId} has ${ids.length === 1 ? 'a session' : `${ids.length} sessions`}. With it would be lost, of ${said.join('; of ')}${more}. Terminate them first, or delete it anyway with --force: each is archived first.`,
+      { details: { sessions } },
+    )
   }
 
   /** What removing a session would lose. */
@@ -146,8 +230,20 @@ export class Sessions implements AsyncDisposable {
     await this.#life[Symbol.asyncDispose]()
   }
 
+  async #make(id: string, action: () => Promise<HostProcess | undefined>): Promise<Session> {
+    return await this.#alone(id, async () => {
+      const process = await action()
+      if (process === undefined) return this.require(id)
+      if (isAlive(process)) this.#life.watch(id)
+      else await this.#life.end(id)
+      return this.require(id)
+    })
+  }
+
   /** One creation or removal at a time for a session; the watch over its life leaves it alone meanwhile. */
   async #alone<T>(id: string, action: () => Promise<T>): Promise<T> {
+    const projectId = parseSessionId(id)?.projectId ?? ''
+    if (this.#closed.has(projectId)) throw new AioError('CONFLICT', `The project ${projectId} is being deleted.`)
     if (this.#busy.has(id))
       throw new AioError('CONFLICT', `The session ${id} is being made or removed. Try again in a moment.`)
     this.#busy.add(id)

@@ -5,6 +5,7 @@ import { AioError } from '@ai-orchestration/protocol'
 /** One regular file of an archive. */
 export interface TarEntry {
   path: string
+  /** As stored: of a file with holes, the map of its holes and the rest. */
   bytes: number
   sha256: string
 }
@@ -81,7 +82,7 @@ class TarReader {
       return padded
     }
     const bytes = Number(this.#pax.get('size') ?? declared)
-    const path = this.#pax.get('path') ?? joinName(block)
+    const path = this.#pax.get('GNU.sparse.name') ?? this.#pax.get('path') ?? joinName(block)
     this.#pax = new Map()
     if (type !== '0' && type !== '\0') {
       this.#skip = Math.ceil(bytes / BLOCK) * BLOCK

@@ -5,8 +5,9 @@ import type { Steps } from '../command/steps.ts'
 import { syncDirectory } from '../disk/write-file-durably.ts'
 import { run } from '../process/run.ts'
 import { archiveSession } from './archive.ts'
+import { stampOf } from './archives.ts'
 import { removeContainer } from './create.ts'
-import type { HomeComing } from './home-coming.ts'
+import { describeFailure, type HomeComing } from './home-coming.ts'
 import { hostGit, inTurn } from './host-git.ts'
 import { unmount } from './mounts.ts'
 import { describeRisk, findWorkAtRisk, isNothing } from './risk.ts'
@@ -35,7 +36,7 @@ export async function terminateSession(
   { force }: { force: boolean },
   steps: Steps,
 ): Promise<CommandOutput<'terminate_session'>> {
-  const { session } = runtime.store.require(id)
+  const { branch } = runtime.store.require(id).session
   if (!force) await steps.run('Check', async () => await refuseRisk(runtime, homeComing, id))
   await steps.run('Stop', async () => await stop(runtime, id))
   // Once more, because it worked on until now.
@@ -45,7 +46,34 @@ export async function terminateSession(
     ? undefined
     : await steps.run('Archive', async () => await archiveSession(runtime, id))
   await steps.run('Remove', async () => await remove(runtime, homeComing, id, archive))
-  return { sessionId: id, branch: session.branch, ...(archive === undefined ? {} : { archive }) }
+  return { sessionId: id, branch, ...(archive === undefined ? {} : { archive }) }
+}
+
+/**
+ * Removes all sessions of a project. Every one of them is archived before the first is removed.
+ *
+ * @throws AioError EXEC_ERROR when an archive fails: all sessions then stay, some of them stopped.
+ */
+export async function terminateAll(
+  runtime: SessionRuntime,
+  homeComing: HomeComing,
+  ids: readonly string[],
+  steps: Steps,
+): Promise<Archive[]> {
+  const archives = new Map<string, Archive>()
+  for (const id of ids) {
+    await steps.run(`Archive ${id}`, async () => {
+      await stop(runtime, id)
+      await homeComing.bring(id).catch((error: unknown) => {
+        // The layer has them all the same.
+        runtime.log.warn({ session: id }, describeFailure(error))
+      })
+      archives.set(id, await archiveSession(runtime, id))
+    })
+  }
+  for (const [id, archive] of archives)
+    await steps.run(`Remove ${id}`, async () => await remove(runtime, homeComing, id, archive))
+  return [...archives.values()]
 }
 
 async function refuseRisk(runtime: SessionRuntime, homeComing: HomeComing, id: string): Promise<void> {
@@ -97,7 +125,7 @@ async function remove(
 async function dropRefs(runtime: SessionRuntime, id: string, archive: Archive | undefined): Promise<void> {
   const repo = runtime.repoOf(id)
   const { session } = runtime.store.require(id)
-  const stamp = runtime.now().toISOString().replace(/[-:.]/g, '')
+  const stamp = stampOf(runtime.now())
   await inTurn(repo, async () => {
     const own = `refs/sessions/${id}/`
     const { stdout } = await hostGit(repo, ['for-each-ref', '--format=%(objectname) %(refname)', own])

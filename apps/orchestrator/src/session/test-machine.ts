@@ -70,7 +70,7 @@ export class TestMachine implements AsyncDisposable {
   /** Opens the rooms as a new orchestrator would, over what is there. */
   async openSessions(isolation: 'full' | 'degraded' = 'full'): Promise<Sessions> {
     const sessions = await Sessions.open({
-      config: { aioHome: this.home, aioRun: this.run, rootfsDir: join(this.dir, 'rootfs'), isolation },
+      config: { aioHome: this.home, aioRun: this.run, rootfsDir: join(this.dir, 'rootfs'), isolation, archiveDays: 90 },
       log: quiet,
       orchestratorId: ORCHESTRATOR_ID,
       projects: this.projects,

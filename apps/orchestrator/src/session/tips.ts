@@ -3,19 +3,20 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { AioError } from '@ai-orchestration/protocol'
 
-/** Most branches and stashes that are brought home. */
-export const TIPS_MAX = 500
+/** Most of each kind, branches, stashes and tags, that are brought home. */
+export const TIPS_MAX = 2_000
+/** Most commits brought home that only a reflog remembers. */
+const LOST_MAX = 500
 /** Longest list of tips, in bytes. */
-const HEAD_MAX_BYTES = 512 * 1024
+const HEAD_MAX_BYTES = 4 * 1024 * 1024
 /** Largest bundle that is taken in, in bytes: a limit against filling the host's disk by one commit. */
 const BUNDLE_MAX_BYTES = 4 * 1024 ** 3
 
-/**
- * Runs in a helper beside the session, in its workspace. Prints `{commit} {ref}` for HEAD, each branch and each stash,
- * an empty line, and then a bundle of what the commits in its arguments do not reach. The bundle is made in a repository
- * of its own, with the agent's objects behind it, because only what has a reference can be in one.
- */
-export const TIPS_SCRIPT = `
+/** Where {@link TIPS_SCRIPT} finds the references that the session began with, as `{commit} {ref}`. */
+export const BASE_REFS = '/project/.base-refs'
+
+/** Makes an empty repository at `$home`, with the objects of the one around the working directory behind it. */
+export const PRIVATE_REPOSITORY_SCRIPT = `
 home=/tmp/home.git
 mkdir -p $home/objects/info $home/refs
 objects=$(git rev-parse --path-format=absolute --git-path objects) || exit 3
@@ -23,24 +24,39 @@ printf '%s\\n/project/.objects\\n' "$objects" >$home/objects/info/alternates
 echo 'ref: refs/heads/none' >$home/HEAD
 format=$(git rev-parse --show-object-format)
 printf '[core]\\n\\trepositoryformatversion = 1\\n\\tbare = true\\n[extensions]\\n\\tobjectFormat = %s\\n' "$format" >$home/config
+`
+
+/**
+ * Runs in a helper beside the session, in its workspace. Prints `{commit} {ref}` for HEAD, each branch, each stash, each
+ * tag and note that its base did not have, and each commit that only a reflog remembers, as after an amend or a rebase;
+ * an empty line, and then a bundle of what the commits in its arguments do not reach. The bundle is made in a repository
+ * of its own, with the agent's objects behind it, because only what has a reference can be in one.
+ */
+export const TIPS_SCRIPT = `${PRIVATE_REPOSITORY_SCRIPT}
 {
   head=$(git rev-parse --quiet --verify 'HEAD^{commit}') && echo "$head refs/head"
   git for-each-ref --count=${TIPS_MAX + 1} --format='%(objectname) %(refname)' refs/heads
+  stashes=$(git stash list --format=%H | head -n ${TIPS_MAX + 1})
   number=0
-  git stash list --format=%H | head -n ${TIPS_MAX + 1} | while read -r commit; do
+  for commit in $stashes; do
     echo "$commit refs/stash/$number"
     number=$((number + 1))
   done
+  git for-each-ref --format='%(objectname) %(refname)' refs/tags refs/notes |
+    grep -vxF -f ${BASE_REFS} | head -n ${TIPS_MAX + 1}
+  git rev-list --reflog --parents --not --branches --tags $head $stashes |
+    awk '{ own[$1]; for (i = 2; i <= NF; i++) parent[$i] }
+      END { for (commit in own) if (!(commit in parent)) print commit, "refs/lost/" commit }' | head -n ${LOST_MAX}
 } >$home/packed-refs
 cat $home/packed-refs
 echo
 exec git --git-dir=$home bundle create --quiet - --all --not "$@"
 `
 
-/** Where HEAD, each branch and each stash of a workspace point: `head`, `heads/…`, `stash/0` and so on. */
+/** Where HEAD, branches, stashes and the rest of a workspace point: `head`, `heads/…`, `stash/0` and so on. */
 export type Tips = ReadonlyMap<string, string>
 
-const REF = /^(?:head|heads\/[^\s~^:?*[\\]+|stash\/\d+)$/
+const REF = /^(?:head|(?:heads|tags|notes)\/[^\s~^:?*[\\]+|stash\/\d+|lost\/[0-9a-f]{40,64})$/
 
 /**
  * Reads what {@link TIPS_SCRIPT} prints: answers the tips, and writes the bundle to a file of the host's.
@@ -81,7 +97,7 @@ export function parseTips(text: string): { tips: Tips; leftOut: number } {
   let leftOut = 0
   for (const line of text.split('\n')) {
     const [, oid, ref] = /^([0-9a-f]{40}|[0-9a-f]{64}) refs\/(.+)$/.exec(line) ?? []
-    if (oid !== undefined && ref !== undefined && isSafe(ref) && tips.size <= 2 * TIPS_MAX) tips.set(ref, oid)
+    if (oid !== undefined && ref !== undefined && isSafe(ref) && tips.size <= 4 * TIPS_MAX) tips.set(ref, oid)
     else if (line !== '') leftOut++
   }
   return { tips, leftOut }
@@ -89,6 +105,6 @@ export function parseTips(text: string): { tips: Tips; leftOut: number } {
 
 function isSafe(ref: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
-  const forbidden = /[\u0000-\u0020\u007f]|\.\.|@\{|\/\/|\/\.|\.(?:lock)?(?:\/|$)|\/$/
+  const forbidden = /[\u0000-\u0020\u007f\ufffd]|\.\.|@\{|\/\/|\/\.|\.(?:lock)?(?:\/|$)|\/$/
   return REF.test(ref) && ref.length <= 250 && !forbidden.test(ref)
 }

@@ -1,4 +1,4 @@
-import { chown, mkdir, writeFile } from 'node:fs/promises'
+import { chown, constants, copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
@@ -38,6 +38,16 @@ export async function writeUpper(paths: SessionPaths, repository: OwnRepository)
     await writeFile(join(paths.upper, path), content, { mode: 0o644, flag: 'wx' })
     await chown(join(paths.upper, path), AGENT_HOST_UID, AGENT_HOST_UID)
   }
+}
+
+/**
+ * Copies the references of the base into a session's own layer, which has just been written: so they stay what they are
+ * when the base is made again later, from a repository that has gone on.
+ */
+export async function writeRefs(paths: SessionPaths, base: string): Promise<void> {
+  const own = join(paths.upper, '.git/packed-refs')
+  await copyFile(join(base, '.git/packed-refs'), own, constants.COPYFILE_EXCL)
+  await chown(own, AGENT_HOST_UID, AGENT_HOST_UID)
 }
 
 function gitConfig({ commit, identity, repoUrl }: OwnRepository): string {

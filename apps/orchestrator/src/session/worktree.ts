@@ -50,6 +50,43 @@ export async function findStart(
   return { ref, commit, isOwnBranch: true }
 }
 
+/**
+ * Where the branch of a fork begins.
+ *
+ * @throws AioError CONFLICT when there is a branch of that name.
+ */
+export async function findFreeBranch(
+  repo: string,
+  branch: string,
+  start: Pick<StartingPoint, 'ref' | 'commit'>,
+): Promise<StartingPoint> {
+  const [existing] = await resolve(repo, [`refs/heads/${branch}`])
+  if (existing !== undefined) throw new AioError('CONFLICT', `The branch ${branch} exists. Choose another name.`)
+  return { ...start, isOwnBranch: true }
+}
+
+/**
+ * Where the branch of a restored session begins: it may be there, as long as it holds nothing that the session does not.
+ *
+ * @throws AioError CONFLICT when it holds other commits.
+ */
+export async function findBranchFor(
+  repo: string,
+  branch: string,
+  start: Pick<StartingPoint, 'ref' | 'commit'>,
+): Promise<StartingPoint> {
+  const [existing] = await resolve(repo, [`refs/heads/${branch}`])
+  if (existing === undefined) return { ...start, isOwnBranch: true }
+  const { exitCode } = await hostGit(repo, ['merge-base', '--is-ancestor', existing, start.commit], {
+    allowFailure: true,
+  })
+  if (exitCode === 0) return { ...start, isOwnBranch: false }
+  throw new AioError(
+    'CONFLICT',
+    `The branch ${branch} has gone on to other commits (${existing.slice(0, 12)}) since the session was archived. Restore it under another name.`,
+  )
+}
+
 async function resolve(repo: string, names: readonly string[]): Promise<(string | undefined)[]> {
   const input = names.map((name) => `${name}^{commit}\n`).join('')
   const { stdout } = await hostGit(repo, ['cat-file', '--batch-check'], { input })

@@ -7,6 +7,7 @@ import {
   parseCloneUrl,
   parseSessionId,
   sessionIdOf,
+  sessionOfArchive,
 } from '@ai-orchestration/protocol'
 
 /** What a command is about, so that watchers of a project or session see it. */
@@ -51,6 +52,11 @@ export function aboutOf(command: string, input: unknown): About {
   }
   if (command === 'create_session' && projectId !== undefined && name !== undefined)
     return { projectId, sessionId: sessionIdOf(projectId, name) }
+  if (command === 'restore_session') {
+    const archived = parseSessionId(sessionOfArchive(textField(input, 'archiveId') ?? ''))
+    if (archived === undefined) return {}
+    return { projectId: archived.projectId, sessionId: sessionIdOf(archived.projectId, name ?? archived.name) }
+  }
   const session = sessionId === undefined ? undefined : parseSessionId(sessionId)
   if (sessionId !== undefined && session !== undefined) return { projectId: session.projectId, sessionId }
   return projectId === undefined || !isSlug(projectId) ? {} : { projectId }

@@ -51,8 +51,10 @@ function targetOf(fleet: Fleet, { command, about, orchestratorId, mayWait }: Par
 }
 
 function ownerOf(fleet: Fleet, command: string, about: About): string | undefined {
-  // The session of a create_session is not there yet.
-  if (command === 'create_session' && about.projectId !== undefined)
+  // Archives outlive their project.
+  if (command === 'list_archives') return about.projectId === undefined ? undefined : fleet.ownerOf(about.projectId)
+  // The session of these is not there yet.
+  if ((command === 'create_session' || command === 'restore_session') && about.projectId !== undefined)
     return fleet.requireProject(about.projectId).orchestratorId
   if (about.sessionId !== undefined) return fleet.requireSession(about.sessionId).orchestratorId
   return about.projectId === undefined ? undefined : fleet.requireProject(about.projectId).orchestratorId

@@ -1,10 +1,13 @@
 import {
+  type Archive,
   BUILT_IN_COMMANDS,
   type CommandOutput,
   commandIdSchema,
   type ExecItem,
   execRequestSchema,
+  exportRequestSchema,
   LIMITS,
+  orchestratorIdSchema,
   projectIdSchema,
   type Session,
   sessionIdSchema,
@@ -42,6 +45,52 @@ export const sessionsRouter = router({
           { input, commandId },
           BUILT_IN_COMMANDS.terminate_session.output,
         ),
+    ),
+  fork: procedure('operator')
+    .input(BUILT_IN_COMMANDS.fork_session.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'fork_session',
+          { input, commandId },
+          BUILT_IN_COMMANDS.fork_session.output,
+        ),
+    ),
+  archives: procedure('viewer')
+    .input(
+      BUILT_IN_COMMANDS.list_archives.input
+        .extend({
+          /** Needed where there are several machines and the project, if any, is on none of them any more. */
+          orchestratorId: orchestratorIdSchema.optional(),
+        })
+        .optional(),
+    )
+    .query(
+      ({ ctx, input: { orchestratorId, ...input } = {} }): Promise<Archive[]> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'list_archives',
+          { input, orchestratorId },
+          BUILT_IN_COMMANDS.list_archives.output,
+        ),
+    ),
+  restore: procedure('operator')
+    .input(BUILT_IN_COMMANDS.restore_session.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'restore_session',
+          { input, commandId },
+          BUILT_IN_COMMANDS.restore_session.output,
+        ),
+    ),
+  export: procedure('operator')
+    .input(exportRequestSchema)
+    .subscription(
+      ({ ctx, input, signal }): AsyncGenerator<ExecItem, void> =>
+        ctx.services.streams.export(ctx.principal, input, { peer: ctx.peer, signal }),
     ),
   exec: procedure('operator')
     .input(execRequestSchema)

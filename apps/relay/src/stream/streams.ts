@@ -2,6 +2,7 @@ import {
   AioError,
   type ExecItem,
   type ExecRequest,
+  type ExportRequest,
   LIMITS,
   type Principal,
   type StreamFrame,
@@ -66,16 +67,28 @@ export class Streams {
 
   /** Runs a program inside a session; ends behind its exit. Closing early ends the program. @throws AioError */
   async *exec(principal: Principal, request: ExecRequest, call: StreamCall): AsyncGenerator<ExecItem, void> {
-    const { execId, sessionId } = request
+    const order: StreamOrder = { type: 'open_exec', streamId: request.execId, request }
+    yield* this.#program(principal, request.sessionId, order, call)
+  }
+
+  /** Exports a session's work; what comes is what an exec's would be. @throws AioError */
+  async *export(principal: Principal, request: ExportRequest, call: StreamCall): AsyncGenerator<ExecItem, void> {
+    const order: StreamOrder = { type: 'open_export', streamId: request.exportId, request }
+    yield* this.#program(principal, request.sessionId, order, call)
+  }
+
+  async *#program(
+    principal: Principal,
+    sessionId: string,
+    order: Extract<StreamOrder, { type: 'open_exec' | 'open_export' }>,
+    call: StreamCall,
+  ): AsyncGenerator<ExecItem, void> {
+    const execId = order.streamId
     const board = this.#boardOf(sessionId)
     if (this.#execs.has(execId))
       throw new AioError('CONFLICT', 'An exec of this id is running. Make a new id for each exec.')
     const flow = new Flow<ExecItem>()
-    board.open(
-      execId,
-      { type: 'exec', flow, tokenId: principal.tokenId },
-      { type: 'open_exec', streamId: execId, request },
-    )
+    board.open(execId, { type: 'exec', flow, tokenId: principal.tokenId }, order)
     this.#execs.set(execId, board)
     try {
       yield* this.#deliver(board, execId, flow, call)
