@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
 import { AioError } from '@ai-orchestration/protocol'
 import type { PipedChild } from './spawn-piped.ts'
 
@@ -20,9 +21,12 @@ export interface CopiedOut {
  * Writes what a program prints to a new file and syncs it. A file that cannot take it all, as on a full disk, ends the
  * program.
  *
+ * @param start starts the program once the file is open: what a child prints while nobody reads is lost when it ends.
  * @throws AioError EXEC_ERROR when the program cannot be started, and the error of the file.
  */
-export async function copyOut(child: PipedChild, file: string): Promise<CopiedOut> {
+export async function copyOut(start: () => PipedChild, file: string): Promise<CopiedOut> {
+  await using target = await open(file, 'wx', 0o600)
+  const child = start()
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-STDERR_MAX_CHARS)
@@ -30,24 +34,26 @@ export async function copyOut(child: PipedChild, file: string): Promise<CopiedOu
   child.stdin.end()
   const closed = once(child.process, 'close')
   try {
-    const hash = createHash('sha256')
-    let bytes = 0
-    // Listened to before the file is opened: what a child prints while nobody reads is thrown away when it ends.
-    const chunks = child.stdout[Symbol.asyncIterator]()
-    await using target = await open(file, 'wx', 0o600)
-    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
-      hash.update(next.value)
-      bytes += next.value.length
-      await target.writeFile(next.value)
-    }
+    const [copied, [exitCode]] = await Promise.all([copy(child.stdout, target), closed])
     await target.sync()
-    const [exitCode] = await closed
-    return { sha256: hash.digest('hex'), bytes, exitCode, stderr: stderr.trim() }
+    return { ...copied, exitCode, stderr: stderr.trim() }
   } catch (error) {
     child.process.kill('SIGKILL')
+    child.stdout.resume()
     await closed.catch(() => undefined)
     if (error instanceof Error && 'syscall' in error && `${error.syscall}`.startsWith('spawn'))
       throw new AioError('EXEC_ERROR', `A program could not be started: ${error.message}.`, { cause: error })
     throw error
   }
+}
+
+async function copy(from: Readable, target: FileHandle): Promise<{ sha256: string; bytes: number }> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  for await (const chunk of from) {
+    hash.update(chunk)
+    bytes += chunk.length
+    await target.writeFile(chunk)
+  }
+  return { sha256: hash.digest('hex'), bytes }
 }

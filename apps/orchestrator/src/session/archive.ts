@@ -51,11 +51,12 @@ export async function archiveSession(runtime: SessionRuntime, id: string): Promi
 async function writeLayer(bundle: string, directory: string): Promise<ArchiveContent['layer']> {
   const file = join(directory, 'layer.tar')
   const attributes = ['--xattrs', '--xattrs-include=*', '--acls', '--numeric-owner', '--one-file-system', '--sparse']
-  const tar = spawnPiped('tar', [
-    ...['--create', '--format=posix', '--sort=name', '--directory', bundle, ...attributes],
-    // Anchored, or a directory of the workspace with this name would be left out as well.
-    ...['--anchored', '--exclude=home/.cache', '--exclude=home/.npm', '--', 'upper', 'home'],
-  ])
+  const tar = () =>
+    spawnPiped('tar', [
+      ...['--create', '--format=posix', '--sort=name', '--directory', bundle, ...attributes],
+      // Anchored, or a directory of the workspace with this name would be left out as well.
+      ...['--anchored', '--exclude=home/.cache', '--exclude=home/.npm', '--', 'upper', 'home'],
+    ])
   const written = await copyOut(tar, file)
   if (written.exitCode !== 0) throw new AioError('EXEC_ERROR', `tar failed: ${written.stderr}`)
   const read = await readTar(file)
@@ -64,7 +65,7 @@ async function writeLayer(bundle: string, directory: string): Promise<ArchiveCon
   return { sha256: read.sha256, bytes: read.bytes, files: read.files.length }
 }
 
-/** Copies the session's references in `.repo`, and its base, below a prefix. Answers where each points. */
+/** Copies the session's references in `.repo`, its base and its branch, below a prefix. Answers where each points. */
 async function keepCommits(runtime: SessionRuntime, id: string, prefix: string): Promise<Record<string, string>> {
   const repo = runtime.repoOf(id)
   const own = `refs/sessions/${id}/`
@@ -75,7 +76,8 @@ async function keepCommits(runtime: SessionRuntime, id: string, prefix: string):
       const [oid = '', ref = ''] = line.split(' ')
       return [`${prefix}${ref.slice(own.length)}`, oid]
     })
-    refs.push([`${prefix}base`, runtime.store.require(id).session.base.commit])
+    const { base, headCommit = base.commit } = runtime.store.require(id).session
+    refs.push([`${prefix}base`, base.commit], [`${prefix}branch`, headCommit])
     await hostGit(repo, ['update-ref', '--stdin'], {
       input: refs.map(([ref, oid]) => `update ${ref} ${oid}\n`).join(''),
     })
@@ -85,7 +87,8 @@ async function keepCommits(runtime: SessionRuntime, id: string, prefix: string):
 
 /** Answers nothing when the project's origin has all of it. */
 async function writeCommits(repo: string, prefix: string, file: string): Promise<ArchiveContent['bundle']> {
-  const git = spawnHostGit(repo, ['bundle', 'create', '--quiet', '-', `--glob=${prefix}*`, '--not', '--remotes=origin'])
+  const git = () =>
+    spawnHostGit(repo, ['bundle', 'create', '--quiet', '-', `--glob=${prefix}*`, '--not', '--remotes=origin'])
   const written = await copyOut(git, file)
   if (written.exitCode !== 0) {
     if (/empty bundle/.test(written.stderr)) return undefined

@@ -103,7 +103,7 @@ async function bringCommits(runtime: SessionRuntime, found: FoundArchive): Promi
   const { archive, directory, commits, bundle } = found
   const repo = runtime.repoOf(archive.sessionId)
   await inTurn(repo, async () => {
-    const tips = [...new Set([...Object.values(commits), headOf(found), found.session.base.commit])]
+    const tips = [...new Set(Object.values(commits))]
     if (!(await hasAll(repo, tips))) {
       const sources = await runtime.archives.projectDirectories(archive.projectId)
       const fetchBundle = async () =>
@@ -123,7 +123,6 @@ async function bringCommits(runtime: SessionRuntime, found: FoundArchive): Promi
         )
     }
     const lines = Object.entries(commits).map(([ref, oid]) => `update ${ref} ${oid}\n`)
-    lines.push(`update refs/archive/${archive.id}/head ${headOf(found)}\n`)
     await hostGit(repo, ['update-ref', '--stdin'], { input: lines.join('') })
     await dropIncoming(repo, archive.sessionId)
   })
