@@ -17,7 +17,10 @@ const PATCH_SCRIPT = `
 GIT_DIR=$(git rev-parse --absolute-git-dir) || exit 3
 GIT_WORK_TREE=$PWD
 GIT_INDEX_FILE=/tmp/index
-export GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+GIT_OBJECT_DIRECTORY=/tmp/objects
+GIT_ALTERNATE_OBJECT_DIRECTORIES=$(git rev-parse --path-format=absolute --git-path objects)
+export GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
+mkdir /tmp/objects
 if [ -f "$GIT_DIR/index" ]; then cp "$GIT_DIR/index" /tmp/index; else git read-tree "$1"; fi || exit 3
 quiet='-c core.fsmonitor=false -c core.untrackedCache=false -c core.ignoreStat=false -c core.fileMode=true -c advice.addEmbeddedRepo=false'
 git $quiet ls-files -z | git $quiet update-index -z --no-assume-unchanged --stdin 2>/dev/null

@@ -86,7 +86,7 @@ describe('a new session', () => {
 })
 
 describe('commits come home', () => {
-  it('a commit, and an amended one within 4 s, with the replaced one kept in the archive', async () => {
+  it('a commit, and an amended one within 4 s, with the replaced one kept as long as git inside remembers it', async () => {
     const head = async () => await machine.git('demo', 'log', '-1', '--format=%s', 'feature/one')
     await machine.inside(session.id, 'echo hi > b && git add b && git commit -qm second')
     await until(async () => (await head()) === 'second', 4_000)
@@ -95,7 +95,7 @@ describe('commits come home', () => {
     await until(async () => (await head()) === 'amended', 4_000)
     const amended = await machine.git('demo', 'rev-parse', 'feature/one')
     await until(() => machine.sessions.get(session.id)?.headCommit === amended, 2_000)
-    expect(await machine.git('demo', 'for-each-ref', '--format=%(objectname)', 'refs/archive/demo_one')).toBe(replaced)
+    expect(await machine.git('demo', 'rev-parse', `refs/sessions/demo_one/lost/${replaced}`)).toBe(replaced)
   })
   it('other branches and every stash, and a branch that takes the place of a directory of branches', async () => {
     await machine.inside(

@@ -25,7 +25,12 @@ exit 0
 `
 
 /** What the agent wants to find in its home, over what a session of another name left there, which is kept beside it. */
-const HOME_SCRIPT = 'cp -a --backup=simple --suffix=.copied /project/.seed/. /home/agent/'
+const HOME_SCRIPT = `
+cd /project/.seed && find . -type f -exec sh -c '
+for file; do
+  [ -e "$HOME/$file" ] && mv -- "$HOME/$file" "$HOME/$file.copied"
+  mkdir -p -- "$HOME/\${file%/*}" && cp -a -- "$file" "$HOME/$file" || exit 1
+done' sh {} + && cd "$OLDPWD"`
 
 /** Makes a workspace and home that were copied from another session their own, before anything runs in them. */
 export async function settleCopy(runtime: SessionRuntime, id: string, from: { branch: string }): Promise<void> {

@@ -123,8 +123,8 @@ describe('terminate with force', () => {
     const directory = join(machine.home, 'archives', archive.id)
     const manifest = JSON.parse(await readFile(join(directory, 'manifest.json'), 'utf8'))
     const read = await readTar(join(directory, 'layer.tar'))
-    expect(manifest).toMatchObject({ sha256: read.sha256, bytes: archive.bytes, session: { id } })
-    expect(manifest.files).toEqual(read.files)
+    expect(manifest).toMatchObject({ layer: { sha256: read.sha256, bytes: read.bytes }, session: { id } })
+    expect(JSON.parse(await readFile(join(directory, 'files.json'), 'utf8'))).toEqual(read.files)
     const paths = read.files.map(({ path }) => path)
     expect(paths).toEqual(
       expect.arrayContaining([

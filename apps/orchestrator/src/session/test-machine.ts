@@ -127,6 +127,17 @@ export class TestMachine implements AsyncDisposable {
     }
   }
 
+  /** Does something with steps that are undone when it fails, as a command would. */
+  async command<T>(action: (steps: StepList) => Promise<T>): Promise<T> {
+    const steps = new StepList(new AbortController().signal, () => undefined)
+    try {
+      return await action(steps)
+    } catch (error) {
+      this.problems.push(...(await steps.undo()))
+      throw error
+    }
+  }
+
   async terminate(id: string, force = false) {
     return await this.sessions.terminate(id, { force }, new StepList(new AbortController().signal, () => undefined))
   }
@@ -152,13 +163,12 @@ export class TestMachine implements AsyncDisposable {
   async leftovers(id: string): Promise<string[]> {
     const name = containerIdOf(id)
     const [containers, terminals] = await Promise.all([this.runc.list(), this.tmux.list()])
-    const groups = await run('find', [
-      '/sys/fs/cgroup',
-      '-maxdepth',
-      '3',
-      '-name',
-      `aio-${shortHash(this.run)}-${name}`,
-    ])
+    // Helpers come and go meanwhile, which find complains of.
+    const groups = await run(
+      'find',
+      ['/sys/fs/cgroup', '-maxdepth', '3', '-name', `aio-${shortHash(this.run)}-${name}`],
+      { allowFailure: true },
+    )
     return [
       ...containers.filter((container) => container.id === name).map(() => 'container'),
       ...terminals.filter((terminal) => terminal.name === name).map(() => 'terminal'),
