@@ -4,16 +4,17 @@ import { AioError, toAioError } from '@ai-orchestration/protocol'
 import { stampOf } from './archives.ts'
 import { projectBinds } from './binds.ts'
 import { hostGit, inTurn } from './host-git.ts'
+import { indexPack } from './index-pack.ts'
 import { workspaceOf } from './paths.ts'
 import type { SessionRuntime } from './runtime.ts'
 import { BASE_REFS, readTips, TIPS_MAX, TIPS_SCRIPT, type Tips } from './tips.ts'
 import { mountWorkspace } from './workspace.ts'
 
-/** Longest a bundle may take to be made, in milliseconds. */
-const BUNDLE_DEADLINE_MS = 5 * 60_000
+/** Longest a pack may take to be made, in milliseconds. */
+const PACK_DEADLINE_MS = 5 * 60_000
 
 /**
- * Brings commits, branches and stashes of workspaces home to `.repo`, as data: a bundle that is made inside, and checked
+ * Brings commits, branches and stashes of workspaces home to `.repo`, as data: a pack that is made inside, and checked
  * object by object here. In `.repo` a session can only ever change `refs/sessions/{session}/`, `refs/archive/{session}/`
  * and its own branch.
  */
@@ -73,7 +74,7 @@ export class HomeComing {
     const { bases } = this.#runtime.projects.paths(session.projectId)
     const before = await this.tips(id)
     await mountWorkspace(paths(id), session.base.commit)
-    const incoming = join(bundle, 'incoming.bundle')
+    const incoming = join(bundle, 'incoming.pack')
     await mkdir(bundle, { recursive: true })
     try {
       let read: { tips: Tips; leftOut: number } | undefined
@@ -85,21 +86,18 @@ export class HomeComing {
           ...projectBinds(id, { worktree, repo }, false),
           { source: join(bases, session.base.commit, '.git/packed-refs'), destination: BASE_REFS, isWritable: false },
         ],
-        deadlineMs: BUNDLE_DEADLINE_MS,
+        deadlineMs: PACK_DEADLINE_MS,
         onOutput: async (stdout) => {
           read = await readTips(stdout, incoming)
         },
       })
-      // A bundle without anything in it is refused by git; the tips have been told before.
-      const isEmpty = /empty bundle/.test(stderr)
-      if (read === undefined || (exitCode !== 0 && !isEmpty))
+      if (read === undefined || exitCode !== 0)
         throw new AioError(
           'EXEC_ERROR',
           `The commits of ${id} could not be brought home, because its repository could not be read: ${stderr.trim().slice(-300)}`,
         )
       const { tips, leftOut } = read
-      if (!isSame(before, tips))
-        await inTurn(repo, async () => await this.#takeIn(id, tips, isEmpty ? undefined : incoming))
+      if (!isSame(before, tips)) await inTurn(repo, async () => await this.#takeIn(id, tips, incoming))
       if (leftOut > 0 || tips.size > TIPS_MAX)
         throw new AioError(
           'LIMIT',
@@ -110,15 +108,11 @@ export class HomeComing {
     }
   }
 
-  async #takeIn(id: string, tips: Tips, bundle: string | undefined): Promise<void> {
+  async #takeIn(id: string, tips: Tips, pack: string): Promise<void> {
     const repo = this.#runtime.repoOf(id)
     const { session } = this.#runtime.store.require(id)
     const before = await this.tips(id)
-    if (bundle !== undefined)
-      await hostGit(repo, [
-        ...['-c', 'transfer.fsckObjects=true', 'fetch', '--quiet', '--no-tags', '--no-write-fetch-head'],
-        ...['--no-recurse-submodules', '--update-head-ok', '--', bundle, `+refs/*:refs/incoming/${id}/*`],
-      ])
+    await indexPack(repo, pack)
     // As after a fetch: every tip and all that it reaches must be here.
     await hostGit(repo, ['rev-list', '--objects', '--quiet', '--stdin', '--not', '--all'], {
       input: [...new Set(tips.values()), ''].join('\n'),
@@ -138,10 +132,6 @@ export class HomeComing {
       ...[...tips].map(([ref, oid]) => `update refs/sessions/${id}/${ref} ${oid}`),
       ...(now === head ? [] : [`update ${branch} ${head}`]),
     ])
-    if (bundle !== undefined) {
-      const incoming = await hostGit(repo, ['for-each-ref', '--format=delete %(refname)', `refs/incoming/${id}`])
-      await update(repo, incoming.stdout.split('\n'))
-    }
     this.#home.set(id, tips)
     if (session.headCommit !== head) await this.#runtime.store.change(id, { session: { headCommit: head } })
   }

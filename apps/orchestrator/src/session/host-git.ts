@@ -3,7 +3,7 @@ import { type PipedChild, spawnPiped } from '../process/spawn-piped.ts'
 
 /**
  * Settings for git on the host, which only ever works in `.repo`: no hook, monitor, collector or transport of its own
- * accord, whatever a configuration says. Files and bundles are the one thing it may fetch from.
+ * accord, whatever a configuration says. Bundles and directories are the one thing it may fetch from.
  */
 const HARDENED = [
   'core.hooksPath=/dev/null',
@@ -15,10 +15,6 @@ const HARDENED = [
   'submodule.recurse=false',
   'gc.auto=0',
   'maintenance.auto=false',
-  // Commits count as safe once they are here, so they must outlive a power loss; git's default leaves out loose objects
-  // and references. `batch` syncs many objects at once.
-  'core.fsync=all',
-  'core.fsyncMethod=batch',
 ].flatMap((setting) => ['-c', setting])
 
 const ENVIRONMENT = {

@@ -111,6 +111,8 @@ async function remove(
   const { bundles } = runtime.projects.paths(projectOf(id))
   await unmount(paths.worktree)
   await dropRefs(runtime, id, archive)
+  // Its commits must outlive a power loss before it goes; git syncs neither references nor loose objects by itself.
+  await run('sync', ['--file-system', '--', repo])
   // From here on the session does not exist any more; what follows clears away.
   const removed = join(bundles, `${REMOVED_PREFIX}${id}-${Date.now()}`)
   await rename(paths.bundle, removed)

@@ -71,8 +71,8 @@ describe('tips', () => {
         )
     }
   })
-  it('are parted from the bundle wherever the stream is cut', async () => {
-    const text = `${A} refs/head\n\n# v2 git bundle\n\n\n\0\xff`
+  it('are parted from the pack wherever the stream is cut', async () => {
+    const text = `${A} refs/head\n\nPACK\n\n\n\0\xff`
     for (const size of [1, 7, 48, 49, 50, 1000]) {
       const bytes = Buffer.from(text, 'latin1')
       const parts = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
@@ -81,13 +81,13 @@ describe('tips', () => {
       const file = join(dir, `b${size}`)
       const { tips } = await readTips(Readable.from(parts), file)
       expect(tips.get('head')).toBe(A)
-      expect(await readFile(file, 'latin1')).toBe('# v2 git bundle\n\n\n\0\xff')
+      expect(await readFile(file, 'latin1')).toBe('PACK\n\n\n\0\xff')
     }
   })
   it('of an empty repository are none', async () => {
-    const { tips } = await readTips(Readable.from([Buffer.from('\nbundle')]), join(dir, 'empty'))
+    const { tips } = await readTips(Readable.from([Buffer.from('\npack')]), join(dir, 'empty'))
     expect(tips.size).toBe(0)
-    expect(await readFile(join(dir, 'empty'), 'utf8')).toBe('bundle')
+    expect(await readFile(join(dir, 'empty'), 'utf8')).toBe('pack')
   })
   it('are refused when there is no end of them', async () => {
     const endless = Readable.from(

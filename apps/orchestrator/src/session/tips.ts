@@ -9,8 +9,8 @@ export const TIPS_MAX = 2_000
 const LOST_MAX = 500
 /** Longest list of tips, in bytes. */
 const HEAD_MAX_BYTES = 4 * 1024 * 1024
-/** Largest bundle that is taken in, in bytes: a limit against filling the host's disk by one commit. */
-const BUNDLE_MAX_BYTES = 4 * 1024 ** 3
+/** Largest pack that is taken in, in bytes: a limit against filling the host's disk by one commit. */
+const PACK_MAX_BYTES = 4 * 1024 ** 3
 
 /** Where {@link TIPS_SCRIPT} finds the references that the session began with, as `{commit} {ref}`. */
 export const BASE_REFS = '/project/.base-refs'
@@ -29,8 +29,8 @@ printf '[core]\\n\\trepositoryformatversion = 1\\n\\tbare = true\\n[extensions]\
 /**
  * Runs in a helper beside the session, in its workspace. Prints `{commit} {ref}` for HEAD, each branch, each stash, each
  * tag and note that its base did not have, and each commit that only a reflog remembers, as after an amend or a rebase;
- * an empty line, and then a bundle of what the commits in its arguments do not reach. The bundle is made in a repository
- * of its own, with the agent's objects behind it, because only what has a reference can be in one.
+ * an empty line, and then a pack of what the commits in its arguments do not reach. The pack is made in a repository of
+ * its own, with the agent's objects behind it, where all of these are references.
  */
 export const TIPS_SCRIPT = `${PRIVATE_REPOSITORY_SCRIPT}
 {
@@ -50,7 +50,7 @@ export const TIPS_SCRIPT = `${PRIVATE_REPOSITORY_SCRIPT}
 } >$home/packed-refs
 cat $home/packed-refs
 echo
-exec git --git-dir=$home bundle create --quiet - --all --not "$@"
+printf '^%s\\n' "$@" | git --git-dir=$home pack-objects -q --stdout --all --thin --delta-base-offset
 `
 
 /** Where HEAD, branches, stashes and the rest of a workspace point: `head`, `heads/…`, `stash/0` and so on. */
@@ -59,11 +59,11 @@ export type Tips = ReadonlyMap<string, string>
 const REF = /^(?:head|(?:heads|tags|notes)\/[^\s~^:?*[\\]+|stash\/\d+|lost\/[0-9a-f]{40,64})$/
 
 /**
- * Reads what {@link TIPS_SCRIPT} prints: answers the tips, and writes the bundle to a file of the host's.
+ * Reads what {@link TIPS_SCRIPT} prints: answers the tips, and writes the pack to a file of the host's.
  *
  * @throws AioError LIMIT when there is too much of either; EXEC_ERROR when it is not what was asked for.
  */
-export async function readTips(stdout: Readable, bundleFile: string): Promise<{ tips: Tips; leftOut: number }> {
+export async function readTips(stdout: Readable, packFile: string): Promise<{ tips: Tips; leftOut: number }> {
   const chunks = stdout[Symbol.asyncIterator]()
   let head = Buffer.alloc(0)
   let end = -1
@@ -75,19 +75,19 @@ export async function readTips(stdout: Readable, bundleFile: string): Promise<{ 
     if (end < 0 && head.length > HEAD_MAX_BYTES)
       throw new AioError('LIMIT', 'The session has more branches than can be brought home.')
   }
-  let bundleBytes = 0
+  let packBytes = 0
   async function* rest() {
     const first = end < 0 ? Buffer.alloc(0) : head.subarray(end + 1)
     for (let chunk = first; ; ) {
-      bundleBytes += chunk.length
-      if (bundleBytes > BUNDLE_MAX_BYTES) throw new AioError('LIMIT', 'The new commits are larger than 4 GB.')
+      packBytes += chunk.length
+      if (packBytes > PACK_MAX_BYTES) throw new AioError('LIMIT', 'The new commits are larger than 4 GB.')
       if (chunk.length > 0) yield chunk
       const { value, done } = await chunks.next()
       if (done === true) return
       chunk = value
     }
   }
-  await pipeline(rest, createWriteStream(bundleFile, { mode: 0o600 }))
+  await pipeline(rest, createWriteStream(packFile, { mode: 0o600 }))
   return parseTips(head.subarray(0, Math.max(end, 0)).toString('utf8'))
 }
 
