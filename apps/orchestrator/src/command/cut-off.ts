@@ -100,6 +100,7 @@ export class CutOff {
       case 'create_project':
         return await this.#project(command.projectId)
       case 'create_session':
+      case 'restore_session':
         return await this.#session(command)
       case 'terminate_session':
         return this.#removal(command.sessionId)

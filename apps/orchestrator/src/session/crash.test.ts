@@ -10,6 +10,18 @@ const CHILD = fileURLToPath(new URL('test-crash.ts', import.meta.url))
 const ID = 'demo_one'
 const CREATE = ['Record', 'Worktree', 'Base', 'Home', 'Workspace', 'Container', 'Isolation']
 const TERMINATE = ['Stop', 'Commits', 'Archive', 'Remove']
+// The others are those of a creation.
+const COPY: [string, string, string][] = [
+  ['fork', 'Record', 'done'],
+  ['fork', 'Home', 'running'],
+  ['fork', 'Settle', 'running'],
+  ['fork', 'Container', 'running'],
+  ['restore', 'Verify', 'done'],
+  ['restore', 'Commits', 'done'],
+  ['restore', 'Home', 'done'],
+  ['restore', 'Settle', 'done'],
+  ['restore', 'Isolation', 'running'],
+]
 const points = (steps: string[]) => steps.flatMap((step) => [[step, 'running'] as const, [step, 'done'] as const])
 
 let machine: TestMachine
@@ -23,6 +35,8 @@ afterEach(async () => {
   if (machine.sessions.get(ID) !== undefined) await machine.terminate(ID, true)
   await machine.git('demo', 'branch', '-D', 'feature/one')
 })
+
+const archives = () => join(machine.home, 'archives')
 
 async function crash(command: string, step: string, state: string): Promise<void> {
   await machine.sessions[Symbol.asyncDispose]()
@@ -39,7 +53,7 @@ async function expectAllOrNothing(): Promise<'all' | 'nothing'> {
   const { dir, bundles, bases } = machine.projects.paths('demo')
   const session = machine.sessions.get(ID)
   const worktrees = await machine.git('demo', 'worktree', 'list', '--porcelain')
-  expect((await readdir(bundles)).filter((name) => name !== ID)).toEqual([])
+  expect((await readdir(bundles)).filter((name) => name !== ID && name !== 'demo_source')).toEqual([])
   expect((await readdir(bases)).filter((name) => name.startsWith('.'))).toEqual([])
   if (session === undefined) {
     expect(await machine.leftovers(ID)).toEqual([])
@@ -67,16 +81,61 @@ describe('F-04 kill -9 at each step of a creation', () => {
 })
 
 describe('F-05 kill -9 at each step of a removal', () => {
-  it.each(points(TERMINATE))('%s %s: the work is in its workspace or in the archive', async (step, state) => {
-    await machine.create({ projectId: 'demo', name: 'one' })
-    await machine.inside(ID, 'echo precious > work.txt')
-    await crash('terminate', step, state)
-    if ((await expectAllOrNothing()) === 'all') {
-      expect((await machine.sessions.workAtRisk(ID)).untracked).toEqual(['work.txt'])
-      return
+  it.each([...points(TERMINATE), ['Archive', 'amid'] as const])(
+    '%s %s: the work is in its workspace or in the archive',
+    async (step, state) => {
+      await machine.create({ projectId: 'demo', name: 'one' })
+      await machine.inside(
+        ID,
+        `echo precious > work.txt; head -c ${state === 'amid' ? 20_000_000 : 10} /dev/urandom > bytes`,
+      )
+      await crash('terminate', step, state)
+      const names = await readdir(machine.home, { recursive: true })
+      expect(names.filter((name) => name.includes('.making-'))).toEqual([])
+      if ((await expectAllOrNothing()) === 'all') {
+        expect((await machine.sessions.workAtRisk(ID)).untracked).toContain('work.txt')
+        return
+      }
+      const [latest] = await machine.sessions.archives('demo')
+      const { stdout } = await run('tar', ['-tf', join(archives(), latest?.id ?? '', 'layer.tar')])
+      expect(stdout).toContain('upper/work.txt')
+    },
+  )
+})
+
+describe('F-04 kill -9 at steps of a fork or restoration', () => {
+  beforeAll(async () => {
+    await machine.create({ projectId: 'demo', name: 'source' })
+    await machine.inside('demo_source', 'echo precious > work.txt')
+    await machine.terminate('demo_source', true)
+    await machine.command((steps) => machine.sessions.restore({ archiveId: 'demo_source' }, steps))
+  })
+  it.each(COPY)('%s %s %s: all of it or nothing, and its source as it was', async (command, step, state) => {
+    await crash(command, step, state)
+    expect((await machine.inside('demo_source', 'cat work.txt')).out).toBe('precious')
+    expect((await machine.sessions.archives('demo')).map(({ sessionId }) => sessionId)).toContain('demo_source')
+    if ((await expectAllOrNothing()) === 'nothing') {
+      expect(await machine.git('demo', 'branch', '--list', 'feature/one')).toBe('')
+      await machine.command((steps) => machine.sessions.fork({ sessionId: 'demo_source', name: 'one' }, steps))
     }
-    const archives = (await readdir(join(machine.home, 'archives', ID))).toSorted()
-    const { stdout } = await run('tar', ['-tf', join(machine.home, 'archives', ID, archives.at(-1) ?? '', 'layer.tar')])
-    expect(stdout).toContain('upper/work.txt')
+    expect((await machine.inside(ID, 'cat work.txt')).out).toBe('precious')
+  })
+  it('a session that was held still goes on', async () => {
+    await machine.sessions[Symbol.asyncDispose]()
+    await machine.runc.pause('claude-demo_source')
+    await machine.openSessions()
+    await machine.sessions.adopt()
+    expect((await machine.inside('demo_source', 'echo alive')).out).toBe('alive')
+  })
+  it.each([
+    ['Archive demo_source', 'done'],
+    ['Remove demo_one', 'done'],
+  ])('clear %s %s: every session is there or in the archive', async (step, state) => {
+    if (machine.sessions.get(ID) === undefined) await machine.create({ projectId: 'demo', name: 'one' })
+    const before = (await machine.sessions.archives('demo')).length
+    await crash('clear', step, state)
+    const isThere = [ID, 'demo_source'].map((id) => machine.sessions.get(id) !== undefined)
+    expect(isThere).toEqual(step.startsWith('Archive') ? [true, true] : [false, true])
+    expect((await machine.sessions.archives('demo')).length).toBe(before + 2)
   })
 })

@@ -30,6 +30,9 @@ import { openRuntime, type SessionRuntime } from './runtime.ts'
 import type { SessionServices } from './services.ts'
 import { terminateAll, terminateSession } from './terminate.ts'
 
+/** Between two looks for archives that are older than they must be kept, in milliseconds. */
+const PRUNE_MS = 6 * 3_600_000
+
 /** The sessions of this machine. */
 export class Sessions implements AsyncDisposable {
   /** What new sessions start from. */
@@ -38,6 +41,7 @@ export class Sessions implements AsyncDisposable {
   readonly #homeComing: HomeComing
   readonly #life: SessionLife
   readonly #busy = new Set<string>()
+  readonly #pruning: NodeJS.Timeout
   /** Projects that are being deleted. */
   readonly #closed = new Set<string>()
 
@@ -55,11 +59,13 @@ export class Sessions implements AsyncDisposable {
     this.rootfs = new RootfsBuilder(runtime)
     this.#homeComing = new HomeComing(runtime)
     this.#life = new SessionLife(runtime, this.#homeComing)
+    this.#pruning = setInterval(() => this.#prune(), PRUNE_MS).unref()
   }
 
   /** Takes over what an earlier orchestrator left. */
   async adopt(): Promise<void> {
     await adoptSessions(this.#runtime, this.#life)
+    this.#prune()
     await this.rootfs.prune()
   }
 
@@ -227,7 +233,13 @@ export class Sessions implements AsyncDisposable {
 
   /** Stops watching; the sessions live on. */
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#pruning)
     await this.#life[Symbol.asyncDispose]()
+  }
+
+  #prune(): void {
+    const { archives, log } = this.#runtime
+    archives.prune(log).catch((error: unknown) => log.error({ err: error }, 'old archives could not be removed'))
   }
 
   async #make(id: string, action: () => Promise<HostProcess | undefined>): Promise<Session> {
