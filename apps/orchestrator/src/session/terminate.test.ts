@@ -115,6 +115,7 @@ describe('terminate with force', () => {
       'ln -s /etc/shadow link && touch empty && printf x > "$(printf "\\377 odd\\n")"',
       'printf secret > closed && chmod 000 closed',
       `printf long > ${'n'.repeat(200)}`,
+      'mkdir -p home/.cache ~/.cache && echo precious > home/.cache/x && echo junk > ~/.cache/y',
       'git stash list; echo staged > st && git add st',
     ].join(' && ')
     expect((await machine.inside(id, made)).exitCode).toBe(0)
@@ -129,12 +130,14 @@ describe('terminate with force', () => {
     expect(paths).toEqual(
       expect.arrayContaining([
         'upper/d/e/bin',
+        'upper/home/.cache/x',
         'upper/closed',
         'upper/empty',
         `upper/${'n'.repeat(200)}`,
         'home/.profile',
       ]),
     )
+    expect(paths).not.toContain('home/.cache/y')
     const out = join(machine.dir, 'restored')
     await mkdir(out)
     await run('tar', ['-xpf', join(directory, 'layer.tar'), '-C', out])
