@@ -27,6 +27,8 @@ const PAGE_BYTES = 256 * 1024 // and the size at which a page ends early, so tha
  * the same bytes, made once and written to each of their sockets.
  */
 export class Lane {
+  /** Tells it from others. */
+  readonly key: string
   readonly #filter: Filter
   readonly #prefix: string
   readonly #journal: Journal
@@ -36,12 +38,14 @@ export class Lane {
   #snapshot: Buffer | undefined
 
   constructor(options: {
+    key: string
     filter: Filter
     prefix: string
     journal: Journal
     texts: ItemTexts
     state: () => FleetState
   }) {
+    this.key = options.key
     this.#filter = options.filter
     this.#prefix = options.prefix
     this.#journal = options.journal

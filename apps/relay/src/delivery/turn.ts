@@ -1,18 +1,23 @@
-let callbacks: (() => void)[] = []
+/** Something to be done once per turn, when all that the turn brought is handled. */
+export interface EndOfTurn {
+  endOfTurn(): void
+}
+
+let due: EndOfTurn[] = []
 
 /**
- * Runs a callback once everything that this turn of the event loop has brought is handled. Callbacks that are added by
- * others at that time still run in the same pass, so that what one of them delivers is written without another turn.
+ * Calls back once everything that this turn of the event loop has brought is handled. Those that are added by others at that
+ * time are still called in the same pass, so that what one of them delivers is written without another turn.
  */
-export function atEndOfTurn(callback: () => void): void {
-  if (callbacks.length === 0) setImmediate(run)
-  callbacks.push(callback)
+export function atEndOfTurn(one: EndOfTurn): void {
+  if (due.length === 0) setImmediate(run)
+  due.push(one)
 }
 
 function run(): void {
   try {
-    for (let i = 0; i < callbacks.length; i += 1) callbacks[i]?.() // it grows meanwhile
+    for (let i = 0; i < due.length; i += 1) due[i]?.endOfTurn() // it grows meanwhile
   } finally {
-    callbacks = []
+    due = []
   }
 }

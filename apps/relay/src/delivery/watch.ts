@@ -4,9 +4,9 @@ import type { Peer } from '../context.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type Journal, positionOf } from '../journal/journal.ts'
 import type { Filter } from './filter.ts'
-import { type Ending, handOver } from './handover.ts'
+import { type Ending, Handover } from './handover.ts'
 import { type Hole, ItemTexts, Lane } from './lane.ts'
-import { atEndOfTurn } from './turn.ts'
+import { atEndOfTurn, type EndOfTurn } from './turn.ts'
 
 /** A watcher is to get the whole state before it goes on, and before that why, if it has missed something. */
 interface Jump {
@@ -30,7 +30,7 @@ interface Watcher {
 }
 
 /** Hands the journal to watchers: every event is made into bytes once per lane and turn, and leaves in one write per socket. */
-export class Watch {
+export class Watch implements EndOfTurn {
   readonly #journal: Journal
   readonly #fleet: Fleet
   readonly #now: () => number
@@ -54,29 +54,20 @@ export class Watch {
    * @param after resume behind this position; live from now when absent. When that cannot be done without a hole,
    *   the first two items are `gap` and `snapshot` (E-3).
    */
-  open(
-    filter: Filter,
-    after: string | undefined,
-    { peer, signal = peer.signal }: { peer: Peer; signal: AbortSignal | undefined },
-  ): AsyncGenerator<TrackedEnvelope<AioEvent>, void> {
+  open(filter: Filter, after: string | undefined, peer: Peer): Handover<TrackedEnvelope<AioEvent>> {
     const { cursor, jump } = this.#start(filter, after)
-    return handOver(signal, (prefix, ending) => {
-      const key = `${prefix}${JSON.stringify(filter)}`
-      const lane = this.#lane(key, filter, prefix)
+    return new Handover((prefix, ending) => {
+      const { lane, watchers } = this.#lane(filter, prefix)
       const watcher: Watcher = {
-        lane: lane.lane,
-        peer,
-        cursor,
-        jump,
+        ...{ lane, peer, cursor, jump, ending },
         isNew: true,
         isPaused: false,
         hasLeft: false,
-        ending,
       }
-      lane.watchers.add(watcher)
+      watchers.add(watcher)
       this.#follow()
       this.#wake(watcher)
-      return () => this.#leave(key, watcher)
+      return () => this.#leave(watcher)
     })
   }
 
@@ -89,11 +80,12 @@ export class Watch {
     return { cursor: head, jump: { hole: { reason, from: after }, isReady: false } }
   }
 
-  #lane(key: string, filter: Filter, prefix: string): { lane: Lane; watchers: Set<Watcher> } {
+  #lane(filter: Filter, prefix: string): { lane: Lane; watchers: Set<Watcher> } {
+    const key = `${prefix}${JSON.stringify(filter)}`
     const known = this.#lanes.get(key)
     if (known !== undefined) return known
     const lane = new Lane({
-      ...{ filter, prefix, journal: this.#journal, texts: this.#texts },
+      ...{ key, filter, prefix, journal: this.#journal, texts: this.#texts },
       state: () => this.#fleet.state(),
     })
     const made = { lane, watchers: new Set<Watcher>() }
@@ -101,12 +93,13 @@ export class Watch {
     return made
   }
 
-  #leave(key: string, watcher: Watcher): void {
+  #leave(watcher: Watcher): void {
     watcher.hasLeft = true
     this.#due.delete(watcher)
-    const lane = this.#lanes.get(key)
-    lane?.watchers.delete(watcher)
-    if (lane?.watchers.size === 0) this.#lanes.delete(key)
+    const { key } = watcher.lane
+    const watchers = this.#lanes.get(key)?.watchers
+    watchers?.delete(watcher)
+    if (watchers?.size === 0) this.#lanes.delete(key)
     if (this.#lanes.size > 0) return
     this.#followed?.abort()
     this.#followed = undefined
@@ -135,10 +128,11 @@ export class Watch {
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
-    atEndOfTurn(this.#deliver)
+    atEndOfTurn(this)
   }
 
-  readonly #deliver = (): void => {
+  /** Delivers what this turn has brought. */
+  endOfTurn(): void {
     this.#isScheduled = false
     const due = this.#due
     this.#due = new Set()

@@ -1,108 +1,81 @@
-import { IncomingMessage } from 'node:http'
-import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import {
-  AioError,
-  CLOSE_CODES,
-  ERROR_STATUS,
-  type Principal,
-  toAioError,
-  type WireError,
-} from '@ai-orchestration/protocol'
+import { AioError, CLOSE_CODES, type Principal, toAioError } from '@ai-orchestration/protocol'
 import type { TRPCError } from '@trpc/server'
-import { getWSConnectionHandler } from '@trpc/server/adapters/ws'
-import { ulid } from 'ulid'
-import type { WebSocket, WebSocketServer } from 'ws'
+import type { RawData, WebSocket } from 'ws'
 import type { Context, Peer } from '../context.ts'
-import { takeOver } from '../delivery/handover.ts'
-import { Outbox } from '../delivery/outbox.ts'
+import { Outbox, type OutboxOwner } from '../delivery/outbox.ts'
 import { textFrame } from '../delivery/text-frame.ts'
 import { appRouter } from '../router/index.ts'
 import type { Services } from '../services.ts'
-import { AdapterSocket } from './adapter-socket.ts'
 import type { Place } from './admission.ts'
-import { CallsInFlight } from './calls-in-flight.ts'
-import { DirectCalls } from './direct-calls.ts'
+import { Calls, type CallsPort } from './calls.ts'
+import { connectionId } from './connection-id.ts'
 import { Drain } from './drain.ts'
-import { type CallFrame, readFrame } from './frame.ts'
+import { readFrame } from './frame.ts'
 import type { EdgeLimits } from './limits.ts'
+import { Procedures } from './procedures.ts'
 
 /** Nothing has been presented yet, a token that holds, or one that does not. */
 type Identity = { type: 'none' } | { type: 'token'; tokenId: string } | { type: 'refused'; error: AioError }
 
+/** What all connections share. */
+export interface Rooms {
+  services: Services
+  limits: EdgeLimits
+  onClosed: (connection: Connection) => void
+}
+
 const OPEN = 1
-const direct = new DirectCalls(appRouter)
+const NOBODY: Identity = { type: 'none' }
+const procedures = new Procedures(appRouter)
 
-/**
- * What the adapter is told of the upgrade, the same for all: the real request would stay in memory as long as its socket, and
- * its address, with connectionParams=1, would make the adapter wait for a frame that we have taken.
- */
-const REQUEST = Object.assign(new IncomingMessage(new Socket()), { url: '/ws' })
-
-/** One WebSocket: who it belongs to, what it may send, and how much may wait for it. */
-export class Connection implements Peer {
-  readonly id = ulid()
+/** One WebSocket: who it belongs to, what it may send, and how much may wait for it. There are many idle ones, so it is lean. */
+export class Connection implements Peer, CallsPort, OutboxOwner {
   readonly address: string
   /** True when it was opened as an orchestrator's. */
   readonly isOrchestrator: boolean
+  readonly #rooms: Rooms
   readonly #ws: WebSocket
-  readonly #services: Services
-  readonly #limits: EdgeLimits
-  readonly #calls: CallsInFlight
-  readonly #adapter: AdapterSocket
-  readonly #context: Context
+  readonly #calls: Calls
   readonly #outbox: Outbox
-  readonly #drain: Drain
-  readonly #onClosed: () => void
+  /** Made when somebody waits for room. */
+  #drain: Drain | undefined
   #gone: AbortController | undefined
   #isClosed = false
   #place: Place | undefined
-  #identity: Identity = { type: 'none' }
+  #identity: Identity = NOBODY
   #isFirstFrame = true
   #deadline: NodeJS.Timeout | undefined
   #isAlive = true
+  readonly #number = connectionId.next()
   #requests = 0
 
   constructor(options: {
+    rooms: Rooms
     ws: WebSocket
-    wss: WebSocketServer
     /** What carries `ws`. Our frames go to it directly, which is sound as `ws` writes each of its own in one piece. */
     socket: Duplex
     address: string
     place: Place | undefined
     token: string | undefined
     isOrchestrator: boolean
-    services: Services
-    limits: EdgeLimits
-    onClosed: (connection: Connection) => void
   }) {
-    const { ws, limits, onClosed } = options
-    this.#onClosed = () => onClosed(this)
+    const { rooms, ws } = options
+    this.#rooms = rooms
     this.address = options.address
     this.isOrchestrator = options.isOrchestrator
     this.#ws = ws
-    this.#services = options.services
-    this.#limits = limits
     this.#place = options.place
-    this.#calls = new CallsInFlight(limits)
-    this.#drain = new Drain({ buffered: () => this.#buffered(), softBytes: limits.bufferSoftBytes })
-    this.#outbox = new Outbox({
-      socket: options.socket,
-      canWrite: () => ws.readyState === OPEN,
-      onFlushed: () => this.#closeIfSlow(),
-      onWritten: () => this.#drain.written(),
-    })
-    this.#adapter = new AdapterSocket({ send: (text) => this.#send(text), readyState: () => ws.readyState })
-    ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary))
-    ws.on('pong', () => {
-      this.#isAlive = true
-    })
-    ws.on('error', (error) => this.#services.log.debug({ connection: this.id, reason: error.message }, 'socket error'))
-    ws.once('close', () => this.#closed())
-    this.#deadline = setTimeout(() => this.#tooLate(), limits.authDeadlineMs)
+    this.#calls = new Calls({ procedures, limits: rooms.limits, port: this })
+    this.#outbox = new Outbox({ socket: options.socket, owner: this })
     if (options.token !== undefined) this.#present(options.token)
-    this.#context = this.#contextOfCalls()
-    this.#serve(options.wss)
+    else this.#deadline = setTimeout(() => this.#tooLate(), rooms.limits.authDeadlineMs)
+    listen(ws, this)
+  }
+
+  /** For log lines. */
+  get id(): string {
+    return connectionId.of(this.#number)
   }
 
   /** Aborted once the socket is closed. */
@@ -110,6 +83,11 @@ export class Connection implements Peer {
     this.#gone ??= new AbortController() // when asked for: most connections never are, and it weighs more than they do
     if (this.#isClosed) this.#gone.abort()
     return this.#gone.signal
+  }
+
+  /** False once it is closing. */
+  get isOpen(): boolean {
+    return this.#ws.readyState === OPEN
   }
 
   /** True once a valid token was presented. */
@@ -123,29 +101,65 @@ export class Connection implements Peer {
   }
 
   drained(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve()
+    const softBytes = this.#rooms.limits.bufferSoftBytes
+    this.#drain ??= new Drain({ buffered: () => this.#outbox.bytes, softBytes })
     return this.#drain.room()
   }
 
   get hasRoom(): boolean {
-    return this.#drain.hasRoom
+    return this.#outbox.bytes < this.#rooms.limits.bufferSoftBytes
   }
 
   deliver(frames: Buffer): void {
     this.#outbox.add(frames)
   }
 
+  send(text: string): void {
+    this.#outbox.add(textFrame(text))
+  }
+
+  /** Closes it when too much waits. */
+  flushed(): void {
+    if (this.#outbox.bytes > this.#rooms.limits.bufferHardBytes && this.isOpen)
+      this.close(CLOSE_CODES.slow, 'SLOW_CONSUMER: too much was waiting for this connection; resume')
+  }
+
+  written(): void {
+    this.#drain?.written()
+  }
+
+  context(): Context {
+    return {
+      services: this.#rooms.services,
+      peer: this,
+      address: this.address,
+      authenticate: () => this.#authenticate(),
+      requestId: () => {
+        this.#requests += 1
+        return `${this.id}.${this.#requests}`
+      },
+    }
+  }
+
+  unexpected(error: TRPCError, path: string): void {
+    const cause = error.cause ?? error
+    if (!(cause instanceof AioError) && error.code === 'INTERNAL_SERVER_ERROR')
+      this.#rooms.services.log.error({ err: cause, call: path, connection: this.id }, 'a call failed unexpectedly')
+  }
+
   /** Closes it with a code and a reason that begins with an error code; cuts it when the other side does not answer. */
   close(code: number, reason: string): void {
     this.#outbox.flush() // what was said before comes before
     this.#ws.close(code, reason.slice(0, 120)) // a close frame holds 123 bytes of reason
-    setTimeout(() => this.#ws.terminate(), this.#limits.closeGraceMs).unref()
+    setTimeout(() => this.#ws.terminate(), this.#rooms.limits.closeGraceMs).unref()
   }
 
   /** Closes it when its token no longer holds. */
   recheck(): void {
     if (this.#identity.type !== 'token') return
     try {
-      this.#services.tokens.recheck(this.#identity.tokenId)
+      this.#rooms.services.tokens.recheck(this.#identity.tokenId)
     } catch (error) {
       this.#identity = { type: 'refused', error: toAioError(error, 'UNAUTHORIZED') }
       this.close(CLOSE_CODES.revoked, 'UNAUTHORIZED: this token was revoked or has expired; log in again')
@@ -155,7 +169,12 @@ export class Connection implements Peer {
   /** Asks for a sign of life. */
   ping(): void {
     this.#isAlive = false
-    if (this.#ws.readyState === OPEN) this.#ws.ping()
+    if (this.isOpen) this.#ws.ping()
+  }
+
+  /** It gave a sign of life. */
+  isHeard(): void {
+    this.#isAlive = true
   }
 
   /** Cuts it when it gave no sign of life since {@link ping}. */
@@ -168,91 +187,24 @@ export class Connection implements Peer {
     this.#ws.terminate()
   }
 
-  #contextOfCalls(): Context {
-    return {
-      services: this.#services,
-      peer: this,
-      address: this.address,
-      authenticate: () => this.#authenticate(),
-      requestId: () => {
-        this.#requests += 1
-        return `${this.id}.${this.#requests}`
-      },
-    }
-  }
-
-  #serve(wss: WebSocketServer): void {
-    const connect = getWSConnectionHandler({
-      wss,
-      router: appRouter,
-      createContext: () => this.#context,
-      experimental_encoder: {
-        decode: () => this.#adapter.decode(),
-        encode: (message) => {
-          if (takeOver(message)) return ''
-          this.#calls.answered(message)
-          return JSON.stringify(message)
-        },
-      },
-      onError: ({ error, path }) => this.#logUnexpected(error, path),
-    })
-    connect(this.#adapter.asWebSocket(), REQUEST)
-  }
-
-  #authenticate(): Principal {
-    const identity = this.#identity
-    switch (identity.type) {
-      case 'none':
-        throw new AioError('UNAUTHORIZED', 'This connection presented no token. Log in with: aio login')
-      case 'refused':
-        throw identity.error
-      case 'token':
-        return this.#services.tokens.recheck(identity.tokenId)
-      default:
-        return identity satisfies never
-    }
-  }
-
-  #present(token: string): void {
-    try {
-      this.#identity = { type: 'token', tokenId: this.#services.tokens.verify(token).tokenId }
-      clearTimeout(this.#deadline)
-      this.#place?.leave()
-    } catch (error) {
-      const refusal = toAioError(error, 'UNAUTHORIZED')
-      this.#identity = { type: 'refused', error: refusal }
-      clearTimeout(this.#deadline)
-      // Stock clients connect again at once when a socket that opened is closed. The short wait lets the calls that are on
-      // their way be answered, and the message without id makes the client back off.
-      this.#deadline = setTimeout(() => this.#refuse(refusal), this.#limits.rejectGraceMs)
-    }
-  }
-
-  #tooLate(): void {
-    this.#refuse(new AioError('UNAUTHORIZED', 'no token was presented in time'))
-  }
-
-  #refuse(error: AioError): void {
-    this.#sendError(null, error.toWire())
-    this.close(CLOSE_CODES.unauthorized, `${error.code}: ${error.message}`)
-  }
-
-  #receive(data: Buffer, isBinary: boolean): void {
+  /** Takes a frame that came in. */
+  receive(data: Buffer, isBinary: boolean): void {
     this.#isAlive = true
-    if (this.#ws.readyState !== OPEN) return
+    if (!this.isOpen) return
     if (isBinary) {
       this.close(CLOSE_CODES.badFrame, 'INVALID_INPUT: binary frames are not used here')
       return
     }
-    if (this.#identity.type === 'none' && data.length > this.#limits.unauthenticatedFrameMaxBytes) {
+    const { unauthenticatedFrameMaxBytes, callsPerFrameHardMax } = this.#rooms.limits
+    if (this.#identity.type === 'none' && data.length > unauthenticatedFrameMaxBytes) {
       this.close(CLOSE_CODES.badFrame, 'LIMIT: present a token before sending this much')
       return
     }
-    const frame = readFrame(data.toString('utf8'), this.#limits.callsPerFrameHardMax)
+    const frame = readFrame(data.toString('utf8'), callsPerFrameHardMax)
     const isFirst = this.#isFirstFrame
     switch (frame.type) {
       case 'ping':
-        this.#send('PONG')
+        this.send('PONG')
         return
       case 'pong':
         return
@@ -269,85 +221,87 @@ export class Connection implements Peer {
         return
       case 'calls':
         this.#isFirstFrame = false
-        this.#pass(frame.calls)
+        if (!this.#calls.take(frame.calls))
+          this.close(CLOSE_CODES.badFrame, 'INVALID_INPUT: the id of a call is in use on this connection')
         return
       default:
         frame satisfies never
     }
   }
 
-  #pass(calls: CallFrame[]): void {
-    const taken: unknown[] = []
-    const served = calls.slice(0, this.#limits.callsPerFrameMax)
-    for (const { id } of calls.slice(served.length)) this.#sendError(id, tooManyInFrame(this.#limits))
-    for (const call of served) {
-      const outcome = this.#calls.begin(call)
-      if (outcome === 'duplicate') {
-        this.close(CLOSE_CODES.badFrame, 'INVALID_INPUT: the id of a call is in use on this connection')
-        return
-      }
-      if (outcome === 'taken' && direct.takes(call)) void this.#run(call)
-      else if (outcome === 'taken') taken.push(call.raw)
-      else this.#sendError(call.id, tooMany(call, this.#limits))
-    }
-    if (taken.length > 0) this.#adapter.deliver(taken)
+  /** The socket has failed; `close` follows. */
+  failed(error: Error): void {
+    this.#rooms.services.log.debug({ connection: this.id, reason: error.message }, 'socket error')
   }
 
-  async #run(call: CallFrame): Promise<void> {
-    const { text, error } = await direct.run(call, this.#context)
-    if (error !== undefined) this.#logUnexpected(error, call.path)
-    this.#calls.ended(call.id)
-    if (this.#ws.readyState === OPEN) this.#send(text)
-  }
-
-  #logUnexpected(error: TRPCError, path: string | undefined): void {
-    const cause = error.cause ?? error
-    if (!(cause instanceof AioError) && error.code === 'INTERNAL_SERVER_ERROR')
-      this.#services.log.error({ err: cause, call: path, connection: this.id }, 'a call failed unexpectedly')
-  }
-
-  #send(text: string): void {
-    this.#outbox.add(textFrame(text))
-  }
-
-  #buffered(): number {
-    return this.#outbox.bytes + this.#ws.bufferedAmount
-  }
-
-  #closeIfSlow(): void {
-    if (this.#buffered() > this.#limits.bufferHardBytes && this.#ws.readyState === OPEN)
-      this.close(CLOSE_CODES.slow, 'SLOW_CONSUMER: too much was waiting for this connection; resume')
-  }
-
-  #sendError(id: number | string | null, { code, message }: WireError): void {
-    if (this.#ws.readyState !== OPEN) return
-    const shape = { code: -32_000, message, data: { code, httpStatus: ERROR_STATUS[code] } }
-    this.#send(JSON.stringify({ id, error: shape }))
-  }
-
-  #closed(): void {
-    clearTimeout(this.#deadline)
-    this.#place?.leave()
-    this.#drain.end()
-    this.#adapter.emit('close')
+  /** The socket is closed. */
+  closed(): void {
+    this.#dropDeadline()
+    this.#leavePlace()
     this.#isClosed = true
+    this.#drain?.end()
+    this.#calls.end()
     this.#gone?.abort()
-    this.#onClosed()
+    this.#rooms.onClosed(this)
+  }
+
+  #authenticate(): Principal {
+    const identity = this.#identity
+    switch (identity.type) {
+      case 'none':
+        throw new AioError('UNAUTHORIZED', 'This connection presented no token. Log in with: aio login')
+      case 'refused':
+        throw identity.error
+      case 'token':
+        return this.#rooms.services.tokens.recheck(identity.tokenId)
+      default:
+        return identity satisfies never
+    }
+  }
+
+  #present(token: string): void {
+    this.#dropDeadline()
+    try {
+      this.#identity = { type: 'token', tokenId: this.#rooms.services.tokens.verify(token).tokenId }
+      this.#leavePlace()
+    } catch (error) {
+      const refusal = toAioError(error, 'UNAUTHORIZED')
+      this.#identity = { type: 'refused', error: refusal }
+      // Stock clients connect again at once when a socket that opened is closed. The short wait lets the calls that are on
+      // their way be answered, and the message without id makes the client back off.
+      this.#deadline = setTimeout(() => this.#refuse(refusal), this.#rooms.limits.rejectGraceMs)
+    }
+  }
+
+  #tooLate(): void {
+    this.#refuse(new AioError('UNAUTHORIZED', 'no token was presented in time'))
+  }
+
+  #refuse(error: AioError): void {
+    this.#calls.refuse(null, error.toWire())
+    this.close(CLOSE_CODES.unauthorized, `${error.code}: ${error.message}`)
+  }
+
+  #dropDeadline(): void {
+    clearTimeout(this.#deadline)
+    this.#deadline = undefined
+  }
+
+  #leavePlace(): void {
+    this.#place?.leave()
+    this.#place = undefined
   }
 }
 
-function tooManyInFrame({ callsPerFrameMax }: EdgeLimits): WireError {
-  return {
-    code: 'LIMIT',
-    message: `One frame holds at most ${callsPerFrameMax} calls. Send the others a moment later.`,
-  }
+function listen(ws: WebSocket, connection: Connection): void {
+  ws.on('message', (data: RawData, isBinary) => connection.receive(bytesOf(data), isBinary))
+  ws.on('pong', () => connection.isHeard())
+  ws.on('error', (error) => connection.failed(error))
+  ws.on('close', () => connection.closed())
 }
 
-function tooMany({ method }: CallFrame, limits: EdgeLimits): WireError {
-  const what =
-    method === 'subscription' ? `${limits.subscriptionsMax} subscriptions` : `${limits.concurrentCallsMax} calls`
-  return {
-    code: 'LIMIT',
-    message: `This connection already has ${what} open. Wait for some to end, then try again.`,
-  }
+// `ws` gives a Buffer for every frame unless told otherwise.
+function bytesOf(data: RawData): Buffer {
+  if (Buffer.isBuffer(data)) return data
+  return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data)
 }

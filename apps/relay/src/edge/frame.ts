@@ -5,10 +5,8 @@ export interface CallFrame {
   jsonrpc: '2.0' | undefined
   /** Empty for a stop. */
   path: string
+  /** With the `lastEventId` of the call, when it has one. */
   input: unknown
-  lastEventId: string | undefined
-  /** The whole message, for the adapter. */
-  raw: unknown
 }
 
 /** What one text frame held. */
@@ -51,14 +49,18 @@ function readCall(raw: unknown): CallFrame | undefined {
   const { id, method, jsonrpc, params } = raw
   if (typeof id !== 'number' && (typeof id !== 'string' || id.length > ID_MAX_CHARS)) return undefined
   if (jsonrpc !== undefined && jsonrpc !== '2.0') return undefined
-  if (method === 'subscription.stop')
-    return { id, method, jsonrpc, path: '', input: undefined, lastEventId: undefined, raw }
+  if (method === 'subscription.stop') return { id, method, jsonrpc, path: '', input: undefined }
   if (method !== 'query' && method !== 'mutation' && method !== 'subscription') return undefined
   if (!isObject(params)) return undefined
   const { path, input, lastEventId } = params
   if (typeof path !== 'string') return undefined
   if (lastEventId !== undefined && typeof lastEventId !== 'string') return undefined
-  return { id, method, jsonrpc, path, input, lastEventId, raw }
+  return { id, method, jsonrpc, path, input: lastEventId === undefined ? input : resumed(input, lastEventId) }
+}
+
+// As the stock adapter does it: an input that can hold no such field is left for the procedure to refuse.
+function resumed(input: unknown, lastEventId: string): unknown {
+  return isObject(input) ? { ...input, lastEventId } : (input ?? { lastEventId })
 }
 
 function isParams(json: unknown): json is Record<string, unknown> {

@@ -6,13 +6,14 @@ import type { Services } from '../services.ts'
 import { plainAddress } from './addresses.ts'
 import { Admission, type Place } from './admission.ts'
 import { bearerToken } from './bearer.ts'
-import { Connection } from './connection.ts'
+import { Connection, type Rooms } from './connection.ts'
 import type { Gate } from './gate.ts'
 import type { EdgeLimits } from './limits.ts'
 import { refuseSocket } from './refuse.ts'
 
 /** The relay's WebSockets: who gets one, that they stay alive, and that they end with their token. */
 export class Sockets {
+  readonly #rooms: Rooms
   readonly #services: Services
   readonly #limits: EdgeLimits
   readonly #gate: Gate
@@ -28,6 +29,7 @@ export class Sockets {
     this.#services = services
     this.#limits = limits
     this.#gate = options.gate
+    this.#rooms = { services, limits, onClosed: (connection) => this.#open.delete(connection) }
     this.#admission = new Admission(limits)
     const common = { noServer: true, perMessageDeflate: false, clientTracking: false } as const
     this.#forClients = new WebSocketServer({ ...common, maxPayload: limits.clientPayloadMaxBytes })
@@ -97,14 +99,8 @@ export class Sockets {
     leaveAtClose(socket, place)
     const wss = isOrchestrator ? this.#forOrchestrators : this.#forClients
     wss.handleUpgrade(request, socket, head, (ws) => {
-      const rooms = { services: this.#services, limits: this.#limits }
-      const given = { ws, wss, socket, address, place, token, isOrchestrator, onClosed: this.#forget }
-      this.#open.add(new Connection({ ...given, ...rooms }))
+      this.#open.add(new Connection({ rooms: this.#rooms, ws, socket, address, place, token, isOrchestrator }))
     })
-  }
-
-  readonly #forget = (connection: Connection): void => {
-    this.#open.delete(connection)
   }
 
   #rolesOf(token: string): readonly string[] {

@@ -8,6 +8,7 @@ import {
 } from '@ai-orchestration/protocol'
 import type { TrackedEnvelope } from '@trpc/server'
 import { z } from 'zod'
+import type { Handover } from '../delivery/handover.ts'
 import { pour } from '../delivery/pour.ts'
 import { procedure, router } from './trpc.ts'
 
@@ -22,10 +23,10 @@ export const orchestratorRouter = router({
     .mutation(({ ctx, input }): Registered => ctx.services.links.register(ctx.principal, ctx.peer, input)),
   commands: procedure('orchestrator')
     .input(z.strictObject({ epoch, lastEventId: z.string().max(100).optional() }))
-    .subscription(({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<Dispatch>, void> => {
+    .subscription(({ ctx, input }): Handover<TrackedEnvelope<Dispatch>> => {
       const dispatches = ctx.services.links.dispatches(ctx.principal, input.epoch)
       const idOf = ({ type, commandId }: Dispatch) => (type === 'run' ? commandId : `${commandId}:cancel`)
-      return pour(dispatches, { peer: ctx.peer, signal, idOf })
+      return pour(dispatches, { peer: ctx.peer, idOf })
     }),
   publish: procedure('orchestrator', { isFrequent: true })
     .input(publicationSchema)
