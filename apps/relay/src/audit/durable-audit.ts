@@ -1,4 +1,5 @@
 import { type AuditRecord, auditRecordSchema } from '@ai-orchestration/protocol'
+import { isoTime } from '../iso-time.ts'
 import type { Row, Store } from '../store/store.ts'
 import type { Audit, AuditedCall } from './audit.ts'
 
@@ -39,16 +40,12 @@ function recordOf(row: Row): AuditRecord {
   const { command_id: commandId, ended_at: endedAt, outcome } = row
   return auditRecordSchema.parse({
     id: row['id'],
-    at: isoOf(row['at']),
+    at: isoTime(Number(row['at'])),
     tokenId: row['token_id'],
     by: row['by_name'],
     call: row['call'],
     address: row['address'],
     ...(commandId === null ? {} : { commandId }),
-    ...(outcome === null ? {} : { outcome, endedAt: isoOf(endedAt) }),
+    ...(outcome === null ? {} : { outcome, endedAt: isoTime(Number(endedAt)) }),
   })
-}
-
-function isoOf(ms: unknown): string {
-  return new Date(Number(ms)).toISOString()
 }

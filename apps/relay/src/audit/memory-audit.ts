@@ -1,4 +1,5 @@
 import type { AuditRecord } from '@ai-orchestration/protocol'
+import { isoTime } from '../iso-time.ts'
 import type { Audit, AuditedCall } from './audit.ts'
 
 const KEPT = 1_000
@@ -12,7 +13,7 @@ export class MemoryAudit implements Audit {
     this.#last += 1
     const record: AuditRecord = {
       id: this.#last,
-      at: new Date().toISOString(),
+      at: isoTime(Date.now()),
       tokenId: principal.tokenId,
       by: principal.name,
       call,
@@ -23,7 +24,7 @@ export class MemoryAudit implements Audit {
     if (this.#records.length > KEPT) this.#records.shift()
     return (outcome) => {
       record.outcome = outcome
-      record.endedAt = new Date().toISOString()
+      record.endedAt = isoTime(Date.now())
     }
   }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { AioError, type Principal, type Role, type TokenInfo } from '@ai-orchestration/protocol'
+import { isoTime } from '../iso-time.ts'
 import { hashSecret, matchesHash, newSecret } from './secret.ts'
 import type { TokenRecord, TokenStorage } from './token-file.ts'
 
@@ -43,7 +44,7 @@ export class Tokens {
     if (record === undefined || record.role !== role || !matchesHash(rest.join('_'), record.hash))
       throw new AioError('UNAUTHORIZED', REFUSED)
     this.#refuseDead(record)
-    record.lastUsedAt = new Date(this.#now()).toISOString() // kept with the next write; not worth one of its own
+    record.lastUsedAt = isoTime(this.#now()) // kept with the next write; not worth one of its own
     return principalOf(record)
   }
 
@@ -72,8 +73,8 @@ export class Tokens {
       role: options.role,
       name: options.name,
       hash: hashSecret(secret),
-      createdAt: new Date(now).toISOString(),
-      ...(options.ttlMs === undefined ? {} : { expiresAt: new Date(now + options.ttlMs).toISOString() }),
+      createdAt: isoTime(now),
+      ...(options.ttlMs === undefined ? {} : { expiresAt: isoTime(now + options.ttlMs) }),
     }
     this.#byId.set(id, record)
     await this.#save()
@@ -102,7 +103,7 @@ export class Tokens {
     const record = this.#byId.get(tokenId)
     if (record === undefined) throw new AioError('NOT_FOUND', 'There is no token with this id. See: aio tokens list')
     if (record.revokedAt === undefined) {
-      record.revokedAt = new Date(this.#now()).toISOString()
+      record.revokedAt = isoTime(this.#now())
       tell()
       await this.#save()
     }

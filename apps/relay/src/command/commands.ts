@@ -10,6 +10,7 @@ import {
 import { ulid } from 'ulid'
 import type { z } from 'zod'
 import type { Fleet } from '../fleet/fleet.ts'
+import { isoTime } from '../iso-time.ts'
 import type { CancelOutcome } from '../router/commands.ts'
 import { aboutOf, checkedInput, refuseAdminCommand, refuseLocalClone } from './built-in.ts'
 import { contentHash } from './content-hash.ts'
@@ -112,7 +113,7 @@ export class Commands {
     const target = route(this.#fleet, { command, about, orchestratorId, mayWait: ttlMs !== undefined })
     this.#refuseTooMany()
     this.#refuseTwin(command, about.projectId, target)
-    const now = new Date(this.#now()).toISOString()
+    const now = isoTime(this.#now())
     const entry: Entry = {
       command: {
         commandId,

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** A hash of JSON data that does not depend on the order of keys. */
 export function contentHash(data: unknown): string {
-  return createHash('sha256').update(canonical(data)).digest('hex')
+  return hash('sha256', canonical(data))
 }
 
 function canonical(data: unknown): string {

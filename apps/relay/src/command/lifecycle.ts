@@ -12,6 +12,7 @@ import {
 } from '@ai-orchestration/protocol'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { LinkBook } from '../fleet/link-book.ts'
+import { isoTime } from '../iso-time.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { CancelOutcome } from '../router/commands.ts'
 import { checkedOutput } from './built-in.ts'
@@ -318,7 +319,7 @@ export class Lifecycle {
   }
 
   #stamp(): string {
-    return new Date(this.#now()).toISOString()
+    return isoTime(this.#now())
   }
 }
 

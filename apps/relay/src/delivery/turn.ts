@@ -21,3 +21,8 @@ function run(): void {
     due = []
   }
 }
+
+/** Resolves in the next turn: what this one brings to others has left by then. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

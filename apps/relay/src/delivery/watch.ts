@@ -2,6 +2,7 @@ import { type AioEvent, parsePosition } from '@ai-orchestration/protocol'
 import type { TrackedEnvelope } from '@trpc/server'
 import type { Peer } from '../context.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import { isoTime } from '../iso-time.ts'
 import { type Journal, positionOf } from '../journal/journal.ts'
 import type { Filter } from './filter.ts'
 import { type Ending, Handover } from './handover.ts'
@@ -186,7 +187,7 @@ export class Watch implements EndOfTurn {
       return
     }
     const { lane, peer } = watcher
-    const at = new Date(this.#now()).toISOString()
+    const at = isoTime(this.#now())
     // Both items are made before either is sent: the snapshot is of the position that the gap leads to.
     const snapshot = lane.snapshot(at)
     if (jump.hole !== undefined) peer.deliver(lane.gap(at, jump.hole))

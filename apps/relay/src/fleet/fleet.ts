@@ -9,6 +9,7 @@ import {
   type Registration,
   type Session,
 } from '@ai-orchestration/protocol'
+import { isoTime } from '../iso-time.ts'
 import { type Journal, positionOf } from '../journal/journal.ts'
 import { ProjectNames } from './project-names.ts'
 
@@ -313,7 +314,7 @@ export class Fleet {
   }
 
   #stamp(): string {
-    return new Date(this.#now()).toISOString()
+    return isoTime(this.#now())
   }
 }
 

@@ -1,5 +1,6 @@
 import type { AioEvent } from '@ai-orchestration/protocol'
 import { fleetChange } from '../fleet/fleet-record.ts'
+import { isoTime } from '../iso-time.ts'
 import type { Row, Store, Write } from '../store/store.ts'
 import type { Journal, Unstamped } from './journal.ts'
 import { RecentEvents } from './recent-events.ts'
@@ -59,7 +60,7 @@ export class DurableJournal implements Journal {
 
   #writeOf(event: Unstamped): { write: Write; at: string } {
     const now = this.#now()
-    const at = new Date(now).toISOString()
+    const at = isoTime(now)
     const body = JSON.stringify({ ...event, at })
     const onCommitted = (seq: number) => {
       this.head = seq

@@ -1,5 +1,6 @@
 import type { AioEvent } from '@ai-orchestration/protocol'
 import { ulid } from 'ulid'
+import { isoTime } from '../iso-time.ts'
 import type { Journal, Unstamped } from './journal.ts'
 import { RecentEvents } from './recent-events.ts'
 import { Waiting } from './waiting.ts'
@@ -31,7 +32,7 @@ export class MemoryJournal implements Journal {
     const stamped: AioEvent = {
       ...event,
       position: `${this.epoch}.${this.head}`,
-      at: new Date(this.#now()).toISOString(),
+      at: isoTime(this.#now()),
     }
     this.#events.push(stamped, JSON.stringify(stamped).length)
     this.#waiting.wake()

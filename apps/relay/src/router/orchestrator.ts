@@ -10,6 +10,7 @@ import type { TrackedEnvelope } from '@trpc/server'
 import { z } from 'zod'
 import type { Handover } from '../delivery/handover.ts'
 import { pour } from '../delivery/pour.ts'
+import { nextTurn } from '../delivery/turn.ts'
 import { procedure, router } from './trpc.ts'
 
 const epoch = z.number().int()
@@ -34,6 +35,7 @@ export const orchestratorRouter = router({
       ctx.services.links.publish(ctx.principal, input)
       // The orchestrator forgets them at this answer.
       await ctx.services.journal.settled()
+      await nextTurn() // those who wait for what it says are told first
       return {}
     }),
   streams: procedure('orchestrator')
