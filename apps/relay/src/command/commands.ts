@@ -138,9 +138,7 @@ export class Commands {
   }
 
   #refuseTooMany(): void {
-    let count = 0
-    for (const _ of this.#ledger.open()) count += 1
-    if (count >= OPEN_MAX)
+    if (this.#ledger.openCount >= OPEN_MAX)
       throw new AioError('LIMIT', `There are ${OPEN_MAX} commands under way. Wait for some to end, then try again.`)
   }
 

@@ -1,6 +1,7 @@
 import { commandSchema, isFinal } from '@ai-orchestration/protocol'
 import type { Row, Store, Write } from '../store/store.ts'
 import type { Entry, Ledger } from './ledger.ts'
+import { SeenIds } from './seen-ids.ts'
 
 const PAGE = 100 // rows read at once for a list
 
@@ -12,6 +13,7 @@ export class DurableLedger implements Ledger {
   readonly #live = new Map<string, Entry>()
   /** What was last written of each open one, as far as it matters after a crash. */
   readonly #written = new Map<string, string>()
+  readonly #seen = new SeenIds()
 
   constructor(options: { store: Store; now?: () => number }) {
     this.#store = options.store
@@ -21,11 +23,16 @@ export class DurableLedger implements Ledger {
       this.#live.set(entry.command.commandId, entry)
       this.#written.set(entry.command.commandId, String(flagsOf(entry)))
     }
+    for (const { id } of this.#store.each('SELECT id FROM commands')) this.#seen.add(String(id))
+  }
+
+  get openCount(): number {
+    return this.#written.size
   }
 
   get(commandId: string): Entry | undefined {
     const live = this.#live.get(commandId)
-    if (live !== undefined) return live
+    if (live !== undefined || !this.#seen.mayHave(commandId)) return live
     const [row] = this.#store.rows('SELECT * FROM commands WHERE id = ?', commandId)
     return row === undefined ? undefined : this.#entryOf(row)
   }
@@ -118,6 +125,7 @@ export class DurableLedger implements Ledger {
 
   #insert(entry: Entry): Write {
     const { command, input, contentHash, by, deadline } = entry
+    this.#seen.add(command.commandId)
     return {
       statement: 'acceptCommand',
       values: [

@@ -21,6 +21,8 @@ export interface Entry {
 
 /** Where commands are kept. */
 export interface Ledger {
+  /** How many commands are not final. */
+  readonly openCount: number
   get(commandId: string): Entry | undefined
   /** Takes a new entry in. Resolves once it is on stable storage. @throws AioError UNAVAILABLE when it cannot be kept; then it never was. */
   accept(entry: Entry): Promise<void>

@@ -14,6 +14,10 @@ export class MemoryLedger implements Ledger {
     this.#maxBytes = options.maxBytes ?? 64 * 1024 * 1024
   }
 
+  get openCount(): number {
+    return this.#open.size
+  }
+
   get(commandId: string): Entry | undefined {
     return this.#open.get(commandId) ?? this.#final.get(commandId)?.entry
   }

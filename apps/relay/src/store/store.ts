@@ -2,6 +2,7 @@ import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqli
 import { Worker } from 'node:worker_threads'
 import { AioError } from '@ai-orchestration/protocol'
 import type { Logger } from 'pino'
+import { atEndOfTurn, type EndOfTurn } from '../delivery/turn.ts'
 import type { EventRetention, FromWriter, Opened, ToWriter, WriterOptions } from './messages.ts'
 import type { StatementName, Value } from './statements.ts'
 
@@ -30,7 +31,7 @@ const CLOSE_MS = 2_000
  * The relay's database. A thread of its own writes it, in batches taken as they come; reads are done here, on a connection
  * that waits for nobody.
  */
-export class Store {
+export class Store implements EndOfTurn {
   readonly opened: Opened
   /** Number of the oldest event that is kept. */
   firstKept: number
@@ -143,14 +144,17 @@ export class Store {
     return prepared
   }
 
-  // At the end of this turn's synchronous part, so that what belongs together goes together and nothing waits longer.
+  // At the end of the turn: a batch costs as much as twenty writes, and nothing is read in between that could wait for it.
   #schedule(): void {
     if (this.#isScheduled || this.#inFlight.length > 0 || this.#retry !== undefined) return
     this.#isScheduled = true
-    queueMicrotask(() => {
-      this.#isScheduled = false
-      this.#send()
-    })
+    atEndOfTurn(this)
+  }
+
+  /** Hands over what this turn has brought. */
+  endOfTurn(): void {
+    this.#isScheduled = false
+    this.#send()
   }
 
   #send(): void {
@@ -186,10 +190,10 @@ export class Store {
     const batch = this.#inFlight
     this.#inFlight = []
     this.#done += batch.length
-    if (this.#queue.length > 0) this.#send() // the disk works while this thread tells whom it concerns
     let seq = firstSeq
     for (const { statement, onCommitted } of batch) onCommitted?.(statement === 'event' ? seq++ : 0)
     while (this.#waiting[0] !== undefined && this.#waiting[0].until <= this.#done) this.#waiting.shift()?.resolve()
+    if (this.#queue.length > 0) this.#schedule()
   }
 
   #failed(why: string): void {
