@@ -1,6 +1,7 @@
 import { commandRate, roundTrip } from './relay/commands.ts'
 import { fanOut } from './relay/fan-out.ts'
 import { idleMemory } from './relay/idle-memory.ts'
+import { reconnectStorm } from './relay/reconnect-storm.ts'
 import { slowConsumer } from './relay/slow-consumer.ts'
 import { startSystems } from './relay/systems.ts'
 import type { Figure } from './report.ts'
@@ -17,5 +18,6 @@ export async function benchRelay(): Promise<Figure[]> {
     ...(await fanOut(systems, 1_000)),
     ...(await idleMemory(systems)),
     ...(await slowConsumer(systems)),
+    ...(await reconnectStorm()),
   ]
 }

@@ -10,7 +10,7 @@ export interface Goal {
 /** One measured cost beside its baseline. */
 export interface Figure {
   what: string
-  unit: 'ms' | 'µs' | 'per second' | 'MB' | 'kB'
+  unit: 'ms' | 'µs' | 'per second' | 'MB' | 'kB' | 'MB/s'
   /** Median of ours. */
   ours: number
   baseline: string

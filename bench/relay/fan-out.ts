@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { WebSocket } from 'ws'
 import type { Figure, Goal } from '../report.ts'
 import { median } from '../report.ts'
-import type { System } from './system.ts'
+import { besideNats } from './nats-system.ts'
+import type { Reader, System } from './system.ts'
 import type { Systems } from './systems.ts'
 
 const BURST_RUNS = 5
@@ -12,10 +12,10 @@ const EVEN_DELIVERIES_PER_S = 10_000
 const EVEN_MS = 1_200
 
 /** CPU that a server spends per delivered event, in microseconds: a burst, and the same evenly spaced, to many watchers. */
-export async function fanOut({ ours, inMemory, raw, stock }: Systems, watchers: number): Promise<Figure[]> {
+export async function fanOut({ ours, inMemory, raw, stock, nats }: Systems, watchers: number): Promise<Figure[]> {
   await using ends = new AsyncDisposableStack()
   const crowds: Crowd[] = []
-  for (const system of [ours, inMemory, raw, stock]) {
+  for (const system of [ours, inMemory, raw, stock, ...(nats === undefined ? [] : [nats])]) {
     const crowd = await gather(system, watchers)
     ends.defer(crowd.leave)
     crowds.push(crowd)
@@ -33,7 +33,7 @@ export async function fanOut({ ours, inMemory, raw, stock }: Systems, watchers: 
 }
 
 function figures(how: string, medians: number[], runs: number, goals: { raw: Goal; stock?: Goal }): Figure[] {
-  const [durable = Number.NaN, volatile = Number.NaN, raw = Number.NaN, stock = Number.NaN] = medians
+  const [durable = Number.NaN, volatile = Number.NaN, raw = Number.NaN, stock = Number.NaN, nats] = medians
   const what = `relay: CPU per delivered event, ${how}`
   const shared = { unit: 'µs', runs } as const
   const toRaw = { baseline: 'a raw ws send loop', theirs: raw, goal: goals.raw }
@@ -48,6 +48,7 @@ function figures(how: string, medians: number[], runs: number, goals: { raw: Goa
       ...(goals.stock && { goal: goals.stock }),
     },
     { ...shared, what: `${what}, in memory`, ours: volatile, ...toRaw },
+    ...besideNats({ ...shared, what: `${what}, in memory`, ours: volatile }, nats),
   ]
 }
 
@@ -64,7 +65,7 @@ async function gather(system: System, watchers: number): Promise<Crowd> {
   const count = () => {
     received += 1
   }
-  const sockets: WebSocket[] = []
+  const sockets: Reader[] = []
   for (let n = 0; n < watchers; n += 1) sockets.push(await system.watcher(count))
   return {
     system,

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { WebSocket } from 'ws'
 import { type Figure, type Goal, median } from '../report.ts'
-import type { System } from './system.ts'
+import type { Reader, System } from './system.ts'
 import type { Systems } from './systems.ts'
 
 const CONNECTIONS = 1_000
@@ -24,7 +23,7 @@ export async function idleMemory({ ours, raw, stock }: Systems): Promise<Figure[
 
 async function perConnection(system: System): Promise<number> {
   const before = (await system.server.usage('settled')).heapBytes
-  const sockets: WebSocket[] = []
+  const sockets: Reader[] = []
   for (let n = 0; n < CONNECTIONS; n += 1) sockets.push(await system.watcher(() => undefined))
   await sleep(300)
   const after = (await system.server.usage('settled')).heapBytes

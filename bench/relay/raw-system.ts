@@ -1,11 +1,16 @@
 import { join } from 'node:path'
 import { connect } from './caller.ts'
-import { startServer } from './server-process.ts'
+import { type ServerProcess, startServer } from './server-process.ts'
 import { EVENT_TEXT, type System } from './system.ts'
+
+/** Starts the hub alone. */
+export function startRawServer(mode: 'route' | 'broadcast'): Promise<ServerProcess> {
+  return startServer(join(import.meta.dirname, 'raw-hub.ts'), { args: [mode] })
+}
 
 /** Starts a hub of a few lines of raw `ws`. `route` sends an answer to the asker only, `broadcast` sends everything to all. */
 export async function startRawSystem(mode: 'route' | 'broadcast'): Promise<System> {
-  const server = await startServer(join(import.meta.dirname, 'raw-hub.ts'), { args: [mode] })
+  const server = await startRawServer(mode)
   const open = () => connect(server.url)
   const machine = await open()
   machine.send(JSON.stringify({ type: 'worker' }))

@@ -7,7 +7,8 @@ import { type ServerProcess, startServer } from './server-process.ts'
 import { EVENT_TEXT, type System } from './system.ts'
 
 const TOKEN = 'bench'.padEnd(40, '0')
-const CLIENT = { authorization: `Bearer ${TOKEN}` }
+/** What a client presents itself with. */
+export const TOKEN_HEADER = { authorization: `Bearer ${TOKEN}` }
 const MACHINE_ID = '01JD000000000000000000BENC'
 const PUBLISHED_AT_ONCE = 100 // an orchestrator joins what has happened since its last call, too
 
@@ -16,16 +17,19 @@ const PROGRAMS = {
   'in memory': '../../apps/relay/src/test-support/memory-relay.ts',
 }
 
-/** Starts our relay, as users do or without its disk, with a registered machine that answers every command at once. */
-export async function startRelaySystem(keeps: keyof typeof PROGRAMS): Promise<System> {
-  const aioHome = await mkdtemp(join(tmpdir(), 'aio-bench-'))
-  const server = await startServer(join(import.meta.dirname, PROGRAMS[keeps]), {
-    env: { AIO_HOME: aioHome, PORT: '0', HOST: '127.0.0.1', AUTH_TOKEN: TOKEN, LOG_LEVEL: 'error' },
-    onEnd: () => rm(aioHome, { recursive: true, force: true }),
-  })
-  const machine = new Caller(await connect(server.url, { ...CLIENT, 'x-aio-role': 'orchestrator' }))
+/** Starts our relay, as users do or without its disk; what it keeps is in `aioHome`. */
+export function startRelayServer(keeps: keyof typeof PROGRAMS, aioHome: string): Promise<ServerProcess> {
+  const env = { AIO_HOME: aioHome, PORT: '0', HOST: '127.0.0.1', AUTH_TOKEN: TOKEN, LOG_LEVEL: 'error' }
+  return startServer(join(import.meta.dirname, PROGRAMS[keeps]), { env })
+}
+
+/** Starts our relay with a registered machine that answers every command at once. @param home one that is kept, else it has its own. */
+export async function startRelaySystem(keeps: keyof typeof PROGRAMS, home?: string): Promise<System> {
+  const aioHome = home ?? (await mkdtemp(join(tmpdir(), 'aio-bench-')))
+  const server = await startRelayServer(keeps, aioHome)
+  const machine = new Caller(await connect(server.url, { ...TOKEN_HEADER, 'x-aio-role': 'orchestrator' }))
   const send = await register(machine)
-  const asker = new Caller(await connect(server.url, CLIENT))
+  const asker = new Caller(await connect(server.url, TOKEN_HEADER))
   let commands = 0
   return {
     server,
@@ -40,12 +44,15 @@ export async function startRelaySystem(keeps: keyof typeof PROGRAMS): Promise<Sy
       const commandId = `01JD${String(commands).padStart(22, '0')}`
       await asker.call('commands.run', { commandId, command: 'list_projects', input: {} })
     },
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      await server[Symbol.asyncDispose]()
+      if (home === undefined) await rm(aioHome, { recursive: true, force: true })
+    },
   }
 }
 
 async function watch(server: ServerProcess, input: object, onItem: () => void) {
-  const socket = await connect(server.url, CLIENT)
+  const socket = await connect(server.url, TOKEN_HEADER)
   await subscribeCounting(socket, { path: 'events.watch', input, onItem })
   return socket
 }

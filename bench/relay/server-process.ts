@@ -22,7 +22,7 @@ export interface ServerProcess extends AsyncDisposable {
 /** Starts a server that prints its address, or a JSON line with `url`, as its first line. */
 export async function startServer(
   file: string,
-  options: { args?: string[]; env?: NodeJS.ProcessEnv; onEnd?: () => Promise<void> } = {},
+  options: { args?: string[]; env?: NodeJS.ProcessEnv } = {},
 ): Promise<ServerProcess> {
   const probe = join(import.meta.dirname, 'probe.ts')
   const child = spawn(process.execPath, ['--expose-gc', '--import', probe, file, ...(options.args ?? [])], {
@@ -43,7 +43,6 @@ export async function startServer(
       const ended = once(child, 'close')
       child.kill('SIGTERM')
       await ended
-      await options.onEnd?.()
     },
   }
 }

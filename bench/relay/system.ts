@@ -1,13 +1,20 @@
-import type { WebSocket } from 'ws'
 import type { ServerProcess } from './server-process.ts'
+
+/** A client's socket, as far as a measurement handles it. */
+export interface Reader {
+  /** Stops reading. */
+  pause(): void
+  /** Cuts it. */
+  terminate(): void
+}
 
 /** One of the servers that are compared, with clients that know how to speak to it. */
 export interface System extends AsyncDisposable {
   readonly server: ServerProcess
   /** A client that gets every event; resolves once it does. */
-  watcher(onItem: () => void): Promise<WebSocket>
+  watcher(onItem: () => void): Promise<Reader>
   /** A client that watches something else, as far as the server can tell the difference. */
-  bystander(): Promise<WebSocket>
+  bystander(): Promise<Reader>
   /** Sends events, all at once, and resolves when the server has taken them. */
   publish(count: number, text?: string): Promise<void>
   /** Runs one command through the server and a worker that answers at once. */

@@ -1,3 +1,4 @@
+import { startNatsSystem } from './nats-system.ts'
 import { startRawSystem } from './raw-system.ts'
 import { startRelaySystem } from './relay-system.ts'
 import { startStockSystem } from './stock-system.ts'
@@ -15,11 +16,16 @@ export interface Systems {
   broadcast: System
   /** What stock tRPC makes of the same. */
   stock: System
+  /** Core NATS, which keeps nothing either; only where it is installed. */
+  nats: System | undefined
 }
 
 /** Starts all; they end with the stack. */
 export async function startSystems(ends: AsyncDisposableStack): Promise<Systems> {
+  const nats = await startNatsSystem()
+  if (nats !== undefined) ends.use(nats)
   return {
+    nats,
     ours: ends.use(await startRelaySystem('durable')),
     inMemory: ends.use(await startRelaySystem('in memory')),
     raw: ends.use(await startRawSystem('route')),
