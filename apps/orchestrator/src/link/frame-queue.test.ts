@@ -1,4 +1,4 @@
-import type { StreamFrame } from '@ai-orchestration/protocol'
+import { LIMITS, type StreamFrame } from '@ai-orchestration/protocol'
 import { expect, it } from 'vitest'
 import { FrameQueue } from './frame-queue.ts'
 
@@ -25,11 +25,16 @@ it('lets a small stream pass a flood, and keeps the order within each', async ()
   expect(offsets(all, 'flood-01')).toEqual(Array.from({ length: 20 }, (_, index) => index))
 })
 
-it('sends a frame that is larger than a call alone, and no more frames than a call takes', async () => {
+it('sends a frame that is larger than a call alone, and no more than a call takes, however it is encoded', async () => {
   const queue = new FrameQueue()
-  queue.add(frame('flood-01', 0, '\x1b'.repeat(64_000)))
-  queue.add(frame('flood-01', 1))
+  queue.add(frame('flood-01', 0, 'x'.repeat(300_000)))
+  for (let offset = 1; offset < 6; offset++) queue.add(frame('flood-01', offset, '\x1b'.repeat(64_000)))
   expect(await queue.take(signal)).toHaveLength(1)
+  for (const count of [2, 2, 1]) {
+    const taken = await queue.take(signal)
+    expect(taken).toHaveLength(count)
+    expect(JSON.stringify(taken).length).toBeLessThan(LIMITS.orchestratorPayloadMaxBytes)
+  }
   for (let offset = 2; offset < 3_000; offset++) queue.add(frame('flood-01', offset))
   expect(await queue.take(signal)).toHaveLength(1_024)
 })

@@ -1,10 +1,15 @@
-import type { StreamFrame } from '@ai-orchestration/protocol'
+import { LIMITS, type StreamFrame } from '@ai-orchestration/protocol'
 
+/** Characters of data per call; one frame may be larger. A key's echo waits for at most one call that is under way. */
+const CALL_CHARS_MAX = 256 * 1024
 /**
- * JSON bytes per call; one frame may be larger. A quarter of what the relay takes: a key's echo waits for at most one call
- * that is under way.
+ * JSON bytes per call if all of it had to be escaped, which is six bytes for a character: what the relay takes, less the
+ * call around it. A bound and not a count, as to count is to encode it all once more.
  */
-const CALL_BYTES_MAX = 256 * 1024
+const CALL_BYTES_MAX = LIMITS.orchestratorPayloadMaxBytes - 4 * 1024
+const ESCAPED_CHAR_BYTES = 6
+/** The most that a frame is besides its data. */
+const FRAME_BYTES = 160
 /** Frames per call; the relay takes no more. */
 const CALL_FRAMES_MAX = 1_024
 
@@ -25,12 +30,19 @@ export class FrameQueue {
   async take(signal: AbortSignal): Promise<StreamFrame[]> {
     if (this.#streams.size === 0) await this.#filled(signal)
     const taken: StreamFrame[] = []
+    let chars = 0
     let bytes = 0
     for (const [streamId, frames] of this.#streams) {
       const [frame] = frames
       if (frame === undefined) continue
-      bytes += Buffer.byteLength(JSON.stringify(frame))
-      if (taken.length > 0 && (bytes > CALL_BYTES_MAX || taken.length === CALL_FRAMES_MAX)) break
+      const data = frame.type === 'closed' || !('data' in frame.item) ? '' : frame.item.data
+      if (taken.length === CALL_FRAMES_MAX) break
+      // Base64 needs no escapes.
+      const encoded = FRAME_BYTES + (frame.type === 'exec' ? data.length : data.length * ESCAPED_CHAR_BYTES)
+      const fits = chars + data.length <= CALL_CHARS_MAX && bytes + encoded <= CALL_BYTES_MAX
+      if (taken.length > 0 && !fits) continue // it is the first of the next call; smaller ones of others may go with this one
+      chars += data.length
+      bytes += encoded
       taken.push(frame)
       frames.shift()
       // To the end of the line, which this loop reaches again.

@@ -22,7 +22,7 @@ const QUEUE_MAX_ITEMS = 65_536
  * what came, so a viewer that stalls makes the orchestrator stop sending, and nothing is lost or piled up here.
  */
 export class Flow<Item extends TerminalItem | ExecItem> {
-  #queue: Item[] = []
+  #queue: { item: Item; bytes: number }[] = []
   #queuedBytes = 0
   #end: { error: AioError | undefined } | undefined
   #wake: (() => void) | undefined
@@ -35,8 +35,9 @@ export class Flow<Item extends TerminalItem | ExecItem> {
   /** Takes an item from the orchestrator. */
   push(item: Item): void {
     if (this.#end !== undefined) return
-    this.#queue.push(item)
-    this.#queuedBytes += streamItemBytes(item)
+    const bytes = streamItemBytes(item)
+    this.#queue.push({ item, bytes })
+    this.#queuedBytes += bytes
     if (this.#queuedBytes > QUEUE_MAX_BYTES || this.#queue.length > QUEUE_MAX_ITEMS) {
       this.#queue = []
       this.#queuedBytes = 0
@@ -58,9 +59,9 @@ export class Flow<Item extends TerminalItem | ExecItem> {
     let owed = 0
     port.grant(LIMITS.streamWindowBytes)
     while (!port.signal.aborted) {
-      const item = this.#queue.shift()
-      if (item !== undefined) {
-        const bytes = streamItemBytes(item)
+      const next = this.#queue.shift()
+      if (next !== undefined) {
+        const { item, bytes } = next
         await port.drained()
         if (port.signal.aborted) return
         yield item
