@@ -15,10 +15,12 @@ export function atEndOfTurn(one: EndOfTurn): void {
 }
 
 function run(): void {
+  let done = 0
   try {
-    for (let i = 0; i < due.length; i += 1) due[i]?.endOfTurn() // it grows meanwhile
+    for (; done < due.length; done += 1) due[done]?.endOfTurn() // it grows meanwhile
   } finally {
-    due = []
+    due = due.slice(done + 1) // one that throws does not take those behind it along
+    if (due.length > 0) setImmediate(run)
   }
 }
 
