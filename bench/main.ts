@@ -1,8 +1,8 @@
-// `pnpm bench [relay|accept|sessions] [--json]`: what things cost, each beside a baseline measured in the same run.
+// `pnpm bench [relay|accept|sessions] [--json|--markdown]`: what things cost, each beside a baseline measured in the same run.
 import { benchRelay } from './relay.ts'
 import { benchRelayAccept } from './relay-accept.ts'
 import type { Figure } from './report.ts'
-import { printFigures } from './report.ts'
+import { printFigures, printMarkdown } from './report.ts'
 import { benchSessions } from './sessions.ts'
 
 const SUITES: Record<string, () => Promise<Figure[]>> = {
@@ -24,4 +24,5 @@ for (const [name, run] of Object.entries(SUITES)) {
   if (!process.argv.includes('--json')) console.error(`${name}…`)
   figures.push(...(await run()))
 }
-printFigures(figures, process.argv.includes('--json'))
+if (process.argv.includes('--markdown')) printMarkdown(figures)
+else printFigures(figures, process.argv.includes('--json'))

@@ -64,6 +64,21 @@ export function printFigures(figures: readonly Figure[], isJson: boolean): void 
   }
 }
 
+/** Prints figures as the table of docs/performance.md. */
+export function printMarkdown(figures: readonly Figure[]): void {
+  console.log('| what | ours | beside | its figure | ratio | goal (aim) | |\n|---|---|---|---|---|---|---|')
+  for (const figure of figures) {
+    const { what, ours, unit, baseline, theirs, goal } = figure
+    const reached = standing(figure)
+    const verdict =
+      reached === undefined ? '' : reached === 'missed' ? '**missed**' : reached === 'aim' ? 'aim' : 'reached'
+    const bounds =
+      goal === undefined ? '' : `${goal.better === 'lower' ? '≤' : '≥'} ${round(goal.atLeast)} (${round(goal.aim)})`
+    const cells = [what.replace(/^[a-z]+: /, ''), `${round(ours)} ${unit}`, baseline, `${round(theirs)} ${unit}`]
+    console.log(`| ${[...cells, round(ratioOf(figure)), bounds, verdict].join(' | ')} |`)
+  }
+}
+
 function goalText(figure: Figure): string {
   const { goal } = figure
   if (goal === undefined) return ''

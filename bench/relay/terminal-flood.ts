@@ -9,7 +9,7 @@ const SESSION = 'demo_flood'
 const LINE_CHARS = 99
 const LINES = 500_000 // 50 MB, and the terminal adds a carriage return to each
 const PRINTED_BYTES = LINES * (LINE_CHARS + 2)
-const RUNS = 5
+const RUNS = 3
 const QUIET_MS = 300
 const GOAL: Goal = { of: 'ratio', better: 'higher', atLeast: 0.8, aim: 0.95 }
 
@@ -18,6 +18,14 @@ const GOAL: Goal = { of: 'ratio', better: 'higher', atLeast: 0.8, aim: 0.95 }
  * `cat` in the same pane with nobody watching, when `pipe-pane` alone writes it to the session's log.
  */
 export async function terminalFlood(): Promise<Figure[]> {
+  for (const [program, option] of [
+    ['runc', '--version'],
+    ['tmux', '-V'],
+  ] as const)
+    if (!(await isInstalled(program, option))) {
+      console.error(`${program} is not installed, so no session can be flooded.`)
+      return []
+    }
   await using platform = await startPlatform({ LOG_LEVEL: 'error' })
   await using client = platform.client()
   await client.projects.create.mutate({ name: 'demo' })
@@ -36,6 +44,15 @@ export async function terminalFlood(): Promise<Figure[]> {
   return [
     { what, unit: 'MB/s', ours, baseline: 'the same pane read by pipe-pane alone', theirs, runs: RUNS, goal: GOAL },
   ]
+}
+
+async function isInstalled(program: string, option: string): Promise<boolean> {
+  try {
+    await exec(program, [option])
+    return true
+  } catch {
+    return false // the caller says so
+  }
 }
 
 interface Pane {
