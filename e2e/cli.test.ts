@@ -58,6 +58,8 @@ function terminal() {
       case 'terminal_resize':
         for (const id of viewers) send(show(id, `[${order.size.cols}x${order.size.rows}]`))
         return
+      case 'open_stats':
+        return
       case 'open_exec': {
         const { streamId, request } = order
         const out = (type: 'stdout' | 'stderr', text: string): StreamFrame => ({

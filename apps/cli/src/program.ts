@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { GlobalFlags } from './cli.ts'
 import { parseDuration } from './duration.ts'
 import { EXEC_FAILED } from './exit-code.ts'
+import { parseMebibytes } from './mebibytes.ts'
 import type { Runner } from './runner.ts'
 
 /** The whole grammar of `aio`. The code of a command is loaded only when it runs. */
@@ -145,6 +146,10 @@ function addSessions(program: Command, run: Runner): void {
     .option('--title <title>', 'text to show')
     .option('--base <ref>', 'branch, tag or commit to start from')
     .option('--resume-branch', 'continue from an existing feature/<name> that no session owns')
+    .option('--memory <size>', 'most memory, in MiB or with a unit such as 4G', mebibytes)
+    .option('--cpus <cores>', 'most processor time, in cores', decimal)
+    .option('--pids <count>', 'most processes at once', decimal)
+    .option('--disk <size>', 'most disk, in MiB or with a unit such as 20G', mebibytes)
     .action((project: string, name: string, options, self) =>
       run(flagsOf(self), async (cli) =>
         (await import('./commands/sessions.ts')).createSession(cli, project, name, options),
@@ -155,6 +160,41 @@ function addSessions(program: Command, run: Runner): void {
     .description('work in its terminal; Ctrl-], or ~. at the beginning of a line, leaves')
     .action((session: string, _, self) =>
       run(flagsOf(self), async (cli) => (await import('./commands/attach.ts')).attach(cli, session)),
+    )
+  sessions
+    .command('pause <session>')
+    .description('freeze its processes; nothing is lost, and they use no processor time')
+    .action((session: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/sessions.ts')).pauseSession(cli, session)),
+    )
+  sessions
+    .command('resume <session>')
+    .description('let a paused session go on')
+    .action((session: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/sessions.ts')).resumeSession(cli, session)),
+    )
+  sessions
+    .command('restart <session>')
+    .description('start its agent anew, also after its end; workspace and home stay')
+    .option('--prompt <prompt>', 'what the agent is to do')
+    .action((session: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/sessions.ts')).restartSession(cli, session, options)),
+    )
+  sessions
+    .command('limits <session>')
+    .description('show what it may use, or change that while it runs')
+    .option('--memory <size>', 'most memory, in MiB or with a unit such as 4G', mebibytes)
+    .option('--cpus <cores>', 'most processor time, in cores', decimal)
+    .option('--pids <count>', 'most processes at once', decimal)
+    .option('--disk <size>', 'most disk, in MiB or with a unit such as 20G', mebibytes)
+    .action((session: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/sessions.ts')).sessionLimits(cli, session, options)),
+    )
+  sessions
+    .command('stats <session>')
+    .description('print what it uses every two seconds')
+    .action((session: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/sessions.ts')).showStats(cli, session)),
     )
   sessions
     .command('terminate <session>')
@@ -329,6 +369,18 @@ function addOriginalSpellings(program: Command, run: Runner): void {
 function flagsOf(command: Command): GlobalFlags {
   const { relay, token, orchestrator, json, timeout } = command.optsWithGlobals<GlobalFlags>()
   return { relay, token, orchestrator, json, timeout }
+}
+
+function mebibytes(text: string): number {
+  const size = parseMebibytes(text)
+  if (size === undefined) throw new InvalidArgumentError('Write a size such as 512 (MiB), 512M, 4G or 1T.')
+  return size
+}
+
+function decimal(text: string): number {
+  const value = Number(text)
+  if (!(value > 0)) throw new InvalidArgumentError('Write a number above 0.')
+  return value
 }
 
 function duration(text: string): number {

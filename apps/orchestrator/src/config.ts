@@ -36,6 +36,16 @@ export const environmentSchema = z.object({
   AIO_ISOLATION: isolationSchema
     .default('full')
     .describe('`degraded` lets sessions start when an isolation cannot be set up; every client shows it.'),
+  AIO_REQUIRE_PATCHED_RUNTIME: z
+    .enum(['0', '1'])
+    .default('0')
+    .describe('1 refuses to run sessions on a runc without the fixes of November 2025.'),
+  AIO_IDLE_PAUSE_MS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe('Pause a session in which nothing has happened for so many milliseconds; 0 never does.'),
   ANTHROPIC_API_KEY: z
     .string()
     .min(1)
@@ -78,6 +88,10 @@ export interface OrchestratorConfig {
   isolation: 'full' | 'degraded'
   /** How long what was removed is kept, in days. */
   archiveDays: number
+  /** Refuse to run sessions on a runc without the fixes of November 2025. */
+  requirePatchedRuntime: boolean
+  /** A session in which nothing has happened for so long is paused, in milliseconds; 0 for never. */
+  idlePauseMs: number
   logLevel: string
   /** Started by a supervisor: stop when its end of our stdin closes. */
   isSupervised: boolean
@@ -107,6 +121,8 @@ export function loadConfig(env: Record<string, string | undefined>): Orchestrato
     rootfsDir: resolve(rootfsDir),
     isolation: data.AIO_ISOLATION,
     archiveDays: data.AIO_ARCHIVE_DAYS,
+    requirePatchedRuntime: data.AIO_REQUIRE_PATCHED_RUNTIME === '1',
+    idlePauseMs: data.AIO_IDLE_PAUSE_MS,
     logLevel: data.LOG_LEVEL,
     isSupervised: data.AIO_SUPERVISED === '1',
     gateway: {

@@ -85,7 +85,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
       known: runner.known(),
     }),
     onDispatch: (dispatch) => runner.dispatch(dispatch),
-    onRegistered: (epoch) => new Streams({ client, epoch, terminals, execs, exports, log }),
+    onRegistered: (epoch) => new Streams({ client, epoch, terminals, execs, exports, stats: sessions, log }),
   })
   projects.onChange(publish)
   sessions.onChange(publish)

@@ -198,3 +198,40 @@ test('an exec keeps stdout and stderr apart, takes stdin from its own client onl
     { type: 'exit', code: 3 },
   ])
 })
+
+test('statistics come for as long as somebody watches, and the orchestrator hears when nobody does', async () => {
+  const stats = { sessionId, at: '2026-01-01T00:00:00.000Z', cpuPercent: 12.5, memoryBytes: 1_000, pids: 3 }
+  let streamId = ''
+  fake.onOrder((order) => {
+    if (order.type !== 'open_stats') return
+    streamId = order.streamId
+    fake.send({ type: 'stats', streamId, item: { type: 'stats', stats } }).catch(() => undefined)
+  })
+  const got = await new Promise((resolve, reject) => {
+    const subscription = client.call.sessions.stats.subscribe(
+      { sessionId },
+      {
+        onData: (item) => {
+          subscription.unsubscribe()
+          resolve(item)
+        },
+        onError: reject,
+      },
+    )
+  })
+  expect(got).toEqual(stats)
+  expect(fake.orders).toContainEqual({ type: 'open_stats', streamId, sessionId })
+  await expect.poll(() => fake.orders).toContainEqual({ type: 'close', streamId })
+})
+
+test('keys typed into a paused session are refused with what to do; one that is only idle takes them', async () => {
+  const type = async (reason: 'asked' | 'idle' | 'disk') => {
+    const pause = { reason, at: '2026-01-01T00:00:00.000Z' }
+    const session = { ...aSession('p', 's', fake.id), state: 'paused' as const, pause }
+    await fake.publish({ type: 'session_updated', sessionId, projectId: 'p', session })
+    return await client.call.terminal.write.mutate({ sessionId, data: 'x' })
+  }
+  await expect(type('asked')).rejects.toThrow(/paused.*aio sessions resume p_s/)
+  await expect(type('disk')).rejects.toThrow(/paused/)
+  await expect(type('idle')).resolves.toEqual({})
+})

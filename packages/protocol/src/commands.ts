@@ -3,6 +3,7 @@ import { cloneUrlSchema } from './clone-url.ts'
 import {
   agentInfoSchema,
   archiveSchema,
+  limitsRequestSchema,
   projectSchema,
   rootfsInfoSchema,
   sessionSchema,
@@ -71,6 +72,8 @@ export const BUILT_IN_COMMANDS = {
       base: refSchema.optional(),
       /** Continue from an existing `feature/{name}` that no session owns. */
       resumeBranch: z.boolean().optional(),
+      /** What differs from the project's limits. */
+      limits: limitsRequestSchema.optional(),
     }),
     output: sessionSchema,
   },
@@ -96,6 +99,25 @@ export const BUILT_IN_COMMANDS = {
       name: slugSchema.optional(),
       /** Only bring its work back; nothing is started. */
       isStopped: z.boolean().optional(),
+    }),
+    output: sessionSchema,
+  },
+  pause_session: { input: z.strictObject({ sessionId: sessionIdSchema }), output: sessionSchema },
+  resume_session: { input: z.strictObject({ sessionId: sessionIdSchema }), output: sessionSchema },
+  restart_session: {
+    input: z.strictObject({
+      sessionId: sessionIdSchema,
+      /** What the agent is to do; it is started without a prompt when absent. */
+      prompt: promptSchema.optional(),
+    }),
+    output: sessionSchema,
+  },
+  set_limits: {
+    input: z.strictObject({
+      sessionId: sessionIdSchema,
+      limits: limitsRequestSchema.refine((limits) => Object.keys(limits).length > 0, {
+        error: 'Say which limit to change: memoryMb, cpus, pids or diskMb.',
+      }),
     }),
     output: sessionSchema,
   },

@@ -91,9 +91,35 @@ export const projectSchema = z.object({
 })
 export type Project = z.infer<typeof projectSchema>
 
+/** What a session may use at most. Absent where they are asked for: the project's, else the platform's own. */
+export const sessionLimitsSchema = z.strictObject({
+  /** Memory, what lies in /tmp included, in MiB; swap counts as memory. */
+  memoryMb: z
+    .number()
+    .int()
+    .min(LIMITS.sessionMemoryMinMb, { error: `A session needs at least ${LIMITS.sessionMemoryMinMb} MiB of memory.` })
+    .max(LIMITS.sessionMemoryMaxMb),
+  /** Processor time, in cores. */
+  cpus: z.number().min(LIMITS.sessionCpusMin).max(LIMITS.sessionCpusMax),
+  /** Processes and threads at once. */
+  pids: z.number().int().min(LIMITS.sessionPidsMin).max(LIMITS.sessionPidsMax),
+  /** What its workspace and home may take on disk, in MiB; a session that takes more is paused. */
+  diskMb: z.number().int().min(LIMITS.sessionDiskMinMb).max(LIMITS.sessionDiskMaxMb),
+})
+export type SessionLimits = z.infer<typeof sessionLimitsSchema>
+
+/** What of a session's limits is asked for or changed. */
+export const limitsRequestSchema = sessionLimitsSchema.partial()
+export type LimitsRequest = z.infer<typeof limitsRequestSchema>
+
 /** How a session's process ended. */
 export const sessionExitSchema = z.object({
-  reason: z.enum(['exited', 'killed', 'oom', 'tmux_gone', 'reboot', 'unknown']),
+  /**
+   * `exited`: by itself, with `code`. `killed`: its container was killed. `oom`: for lack of memory. `pids_limit`: it
+   * failed while it could start no more processes. `disk_limit`: it was killed while over its share of the disk.
+   * `tmux_gone`: its terminal was. `reboot`: the machine was started again.
+   */
+  reason: z.enum(['exited', 'killed', 'oom', 'pids_limit', 'disk_limit', 'tmux_gone', 'reboot', 'unknown']),
   /** Exit status, when the process ended by itself. */
   code: z.number().int().optional(),
   at: timestampSchema,
@@ -102,9 +128,39 @@ export const sessionExitSchema = z.object({
 })
 export type SessionExit = z.infer<typeof sessionExitSchema>
 
-/** `starting`: being created. `running`: its process lives. `stopped`: it ended. `failed`: it ended within two seconds, or could not start. */
-export const sessionStateSchema = z.enum(['starting', 'running', 'stopped', 'failed'])
+/** `starting`: being created. `running`: its process lives. `paused`: it lives and is frozen. `stopped`: it ended. `failed`: it ended within two seconds, or could not start. */
+export const sessionStateSchema = z.enum(['starting', 'running', 'paused', 'stopped', 'failed'])
 export type SessionState = z.infer<typeof sessionStateSchema>
+
+/** Why a session is frozen: a person asked, nothing happened in it for a while, or it took more disk than it may. */
+export const sessionPauseSchema = z.object({ reason: z.enum(['asked', 'idle', 'disk']), at: timestampSchema })
+export type SessionPause = z.infer<typeof sessionPauseSchema>
+
+/** What is said to someone who types into a paused session: keys that wait would all take effect when it goes on. */
+export function pausedText(sessionId: string): string {
+  return `The session ${sessionId} is paused, so it takes no input. Let it go on: aio sessions resume ${sessionId}`
+}
+
+/** A limit that a session ran into: how often since it was started, and when last. Told at most once a minute each. */
+export const reachedLimitSchema = z.object({
+  limit: z.enum(['memory', 'cpu', 'pids', 'disk', 'output']),
+  count: z.number().int().positive(),
+  at: timestampSchema,
+})
+export type ReachedLimit = z.infer<typeof reachedLimitSchema>
+
+/** What a session uses at a moment; sent only while somebody watches, and never kept. */
+export const sessionStatsSchema = z.object({
+  sessionId: sessionIdSchema,
+  at: timestampSchema,
+  /** Processor time since the item before, 100 for one core in full. */
+  cpuPercent: z.number().nonnegative(),
+  memoryBytes: z.number().nonnegative(),
+  pids: z.number().int().nonnegative(),
+  /** What its workspace and home take on disk; absent until it has been measured. */
+  diskBytes: z.number().nonnegative().optional(),
+})
+export type SessionStats = z.infer<typeof sessionStatsSchema>
 
 /** One agent at work: a worktree, a container and a terminal. */
 export const sessionSchema = z.object({
@@ -121,6 +177,12 @@ export const sessionSchema = z.object({
   headCommit: z.string().optional(),
   state: sessionStateSchema,
   exit: sessionExitSchema.optional(),
+  /** Present while it is paused. */
+  pause: sessionPauseSchema.optional(),
+  /** What it may use at most; absent for a session of an older version that has not been started since. */
+  limits: sessionLimitsSchema.optional(),
+  /** Limits it has run into since its process was started. */
+  reached: z.array(reachedLimitSchema).optional(),
   isolation: isolationSchema,
   /** One thing the person should know, such as why another agent was chosen. */
   notice: z.string().optional(),

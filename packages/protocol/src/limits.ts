@@ -42,6 +42,17 @@ export const LIMITS = {
   /** Time to live of a command unless it says otherwise, and the longest one, in milliseconds. */
   commandTtlMs: 10 * 60_000,
   commandTtlMaxMs: 24 * 3_600_000,
+  /** What may be asked for as a limit of a session. Below the smallest ones nothing starts any more. */
+  sessionMemoryMinMb: 64,
+  sessionMemoryMaxMb: 16 * 1024 * 1024,
+  sessionCpusMin: 0.05,
+  sessionCpusMax: 1_024,
+  sessionPidsMin: 16,
+  sessionPidsMax: 4_194_304, // what the kernel can count to (PID_MAX_LIMIT)
+  sessionDiskMinMb: 16,
+  sessionDiskMaxMb: 1024 * 1024 * 1024,
+  /** Between two items of `sessions.stats`, in milliseconds. */
+  statsIntervalMs: 2_000,
   /** Shortest AUTH_TOKEN, in characters. */
   authTokenMinChars: 32,
 } as const

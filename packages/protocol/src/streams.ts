@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { sessionExitSchema } from './domain.ts'
+import { sessionExitSchema, sessionStatsSchema } from './domain.ts'
 import { wireErrorSchema } from './errors.ts'
 import { sessionIdSchema, streamIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
@@ -34,6 +34,10 @@ export const execItemSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('exit'), code: z.number().int() }),
 ])
 export type ExecItem = z.infer<typeof execItemSchema>
+
+/** What a watcher of statistics receives. */
+export const statsItemSchema = z.object({ type: z.literal('stats'), stats: sessionStatsSchema })
+export type StatsItem = z.infer<typeof statsItemSchema>
 
 /** What a client asks to run inside a session. */
 export const execRequestSchema = z.strictObject({
@@ -83,6 +87,8 @@ export const streamOrderSchema = z.discriminatedUnion('type', [
     /** Continue after this byte offset instead of a replay. */
     after: offsetSchema.optional(),
   }),
+  /** Statistics of a session every two seconds, for as long as the stream is open. */
+  z.object({ type: z.literal('open_stats'), streamId: streamIdSchema, sessionId: sessionIdSchema }),
   z.object({ type: z.literal('open_exec'), streamId: streamIdSchema, request: execRequestSchema }),
   z.object({ type: z.literal('open_export'), streamId: streamIdSchema, request: exportRequestSchema }),
   /** Terminal input as text, or stdin of an exec as base64. */
@@ -102,17 +108,21 @@ export type StreamOrder = z.infer<typeof streamOrderSchema>
 export const streamFrameSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('terminal'), streamId: streamIdSchema, item: terminalItemSchema }),
   z.object({ type: z.literal('exec'), streamId: streamIdSchema, item: execItemSchema }),
+  z.object({ type: z.literal('stats'), streamId: streamIdSchema, item: statsItemSchema }),
   /** The stream ended; with an error when it failed. */
   z.object({ type: z.literal('closed'), streamId: streamIdSchema, error: wireErrorSchema.optional() }),
 ])
 export type StreamFrame = z.infer<typeof streamFrameSchema>
+
+/** What one item of statistics costs, in bytes: about its size as JSON, so that a watcher that does not read stops them. */
+const STATS_ITEM_BYTES = 256
 
 /**
  * Bytes of credit that an item costs: relay and orchestrator count alike, or a stream would stall.
  *
  * Terminal text counts as UTF-8, exec output as the bytes its base64 stands for; items without `data` are free.
  */
-export function streamItemBytes(item: TerminalItem | ExecItem): number {
+export function streamItemBytes(item: TerminalItem | ExecItem | StatsItem): number {
   switch (item.type) {
     case 'replay':
     case 'data':
@@ -120,6 +130,8 @@ export function streamItemBytes(item: TerminalItem | ExecItem): number {
     case 'stdout':
     case 'stderr':
       return Math.floor((item.data.replace(/=+$/, '').length * 3) / 4)
+    case 'stats':
+      return STATS_ITEM_BYTES
     case 'truncated':
     case 'resized':
     case 'exit':

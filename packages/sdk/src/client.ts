@@ -1,4 +1,4 @@
-import type { EventFilter, ExportFormat } from '@ai-orchestration/protocol'
+import type { EventFilter, ExportFormat, SessionStats } from '@ai-orchestration/protocol'
 import type { TRPCClient, TRPCLink } from '@trpc/client'
 import type { EventStream } from './event-stream.ts'
 import type { Exec, ExecOptions } from './exec.ts'
@@ -24,6 +24,8 @@ export interface ClientMethods extends AsyncDisposable {
     format: ExportFormat,
     options?: { signal?: AbortSignal | undefined },
   ) => AsyncIterable<Uint8Array>
+  /** What a session uses, every two seconds, for as long as it is read. @throws AioError when it ends or is not there. */
+  stats: (sessionId: string, options?: { signal?: AbortSignal | undefined }) => AsyncIterable<SessionStats>
   /** How the connection stands now. */
   readonly status: ConnectionStatus
   /** Calls back at every change of status; returns what stops it. */

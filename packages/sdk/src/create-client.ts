@@ -40,6 +40,7 @@ export function createClient(options: ClientOptions): Client {
     terminal: (sessionId, opening) => streams.terminal(sessionId, opening ?? {}),
     exec: (sessionId, argv, running) => streams.exec(sessionId, argv, running ?? {}),
     export: (sessionId, format, { signal } = {}) => streams.export(sessionId, format, signal),
+    stats: (sessionId, { signal } = {}) => streams.stats(sessionId, signal),
     get status() {
       return bytes.status.state === 'unauthorized' ? bytes.status : control.status
     },

@@ -2,9 +2,10 @@ import {
   AioError,
   type AioEvent,
   type EventFilter,
-  type ExecItem,
   type ExportFormat,
   execItemSchema,
+  type SessionStats,
+  sessionStatsSchema,
   type TerminalItem,
   terminalItemSchema,
 } from '@ai-orchestration/protocol'
@@ -13,10 +14,13 @@ import { asAioError } from './client-error.ts'
 import { newCommandId } from './command-id.ts'
 import { EventStream } from './event-stream.ts'
 import { Exec, type ExecOptions } from './exec.ts'
-import type { Sink } from './resuming-stream.ts'
+import { ResumingStream, type Sink } from './resuming-stream.ts'
 import type { AppRouter } from './router.ts'
 import { subscribe } from './subscribe.ts'
 import { Terminal, type TerminalOptions } from './terminal.ts'
+
+/** Unread statistics above which their subscription is closed until they are read: a minute of them. */
+const STATS_UNREAD_MAX = 30
 
 /** Opens the long-lived streams of one client and ends them with it. */
 export class Streams {
@@ -60,6 +64,33 @@ export class Streams {
     return terminal
   }
 
+  /** What a session uses, from now on. */
+  async *stats(sessionId: string, signal: AbortSignal | undefined): AsyncGenerator<SessionStats, void> {
+    const life = this.#life()
+    const stream = new ResumingStream<SessionStats>({
+      open: (sink) => subscribe(this.#client, 'sessions.stats', { sessionId }, checked(sink, sessionStatsSchema)),
+      accept: () => true,
+      sizeOf: () => 1,
+      isLast: () => false,
+      canReopen: ({ code }, { hasStarted }) =>
+        code === 'SLOW_CONSUMER' || (hasStarted && (code === 'UNAVAILABLE' || code === 'ORCHESTRATOR_OFFLINE')),
+      highWater: STATS_UNREAD_MAX,
+      random: this.#random,
+      signal,
+      onEnd: life.over,
+    })
+    life.end = () => stream.end()
+    try {
+      for (;;) {
+        const { done, value } = await stream.next()
+        if (done === true) return
+        yield value
+      }
+    } finally {
+      stream.end()
+    }
+  }
+
   /** Runs a program inside a session. */
   exec(sessionId: string, argv: string[], { cwd, stdin, signal }: ExecOptions): Exec {
     const life = this.#life()
@@ -73,7 +104,7 @@ export class Streams {
     }
     const exec = new Exec(
       {
-        open: (sink) => subscribe(this.#client, 'sessions.exec', request, plain(sink)),
+        open: (sink) => subscribe(this.#client, 'sessions.exec', request, checked(sink, execItemSchema)),
         input: (input) => this.#mutate('sessions.execInput', { execId, ...input }),
         onEnd: life.over,
       },
@@ -93,7 +124,7 @@ export class Streams {
     const request = { exportId: newCommandId(), sessionId, format }
     await using program = new Exec(
       {
-        open: (sink) => subscribe(this.#client, 'sessions.export', request, plain(sink)),
+        open: (sink) => subscribe(this.#client, 'sessions.export', request, checked(sink, execItemSchema)),
         input: async () => undefined,
         onEnd: life.over,
       },
@@ -126,6 +157,10 @@ export class Streams {
   }
 }
 
+interface Checker<Item> {
+  safeParse(value: unknown): { success: true; data: Item } | { success: false }
+}
+
 /** Takes the items of a tracked subscription out of their envelopes. */
 function tracked<Item>(sink: Sink<Item>, isItem: (value: unknown) => value is Item): Sink<unknown> {
   return {
@@ -138,11 +173,11 @@ function tracked<Item>(sink: Sink<Item>, isItem: (value: unknown) => value is It
   }
 }
 
-function plain(sink: Sink<ExecItem>): Sink<unknown> {
+function checked<Item>(sink: Sink<Item>, schema: Checker<Item>): Sink<unknown> {
   return {
     ...sink,
     item: (value) => {
-      const item = execItemSchema.safeParse(value)
+      const item = schema.safeParse(value)
       if (item.success) sink.item(item.data)
       else sink.failed(notUnderstood())
     },

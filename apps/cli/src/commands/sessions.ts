@@ -1,4 +1,4 @@
-import type { Session } from '@ai-orchestration/protocol'
+import type { LimitsRequest, Session, SessionStats } from '@ai-orchestration/protocol'
 import type { Cli } from '../cli.ts'
 import { inert, table } from '../output/table.ts'
 import { ago } from '../output/time.ts'
@@ -30,9 +30,10 @@ export async function createSession(
   cli: Cli,
   projectId: string,
   name: string,
-  options: { agent?: string; prompt?: string; title?: string; base?: string; resumeBranch?: boolean },
+  options: { agent?: string; prompt?: string; title?: string; base?: string; resumeBranch?: boolean } & LimitFlags,
 ): Promise<void> {
   const { agent, prompt, title, base, resumeBranch } = options
+  const limits = limitsOf(options)
   await using aio = await cli.connect()
   const session = await cli.command(async (commandId) => {
     await using _progress = showProgress(aio, commandId)
@@ -45,6 +46,7 @@ export async function createSession(
       ...(title === undefined ? {} : { title }),
       ...(base === undefined ? {} : { base }),
       ...(resumeBranch === undefined ? {} : { resumeBranch }),
+      ...(limits === undefined ? {} : { limits }),
     })
   })
   cli.out.result(session, createdText)
@@ -69,6 +71,114 @@ export async function terminateSession(cli: Cli, session: string, options: { for
   })
 }
 
+/** `aio sessions pause <session>` */
+export async function pauseSession(cli: Cli, session: string): Promise<void> {
+  await changeSession(
+    cli,
+    session,
+    (aio, input) => aio.sessions.pause.mutate(input),
+    ({ id }) => `Session ${id} is paused. It goes on with: aio sessions resume ${id}`,
+  )
+}
+
+/** `aio sessions resume <session>` */
+export async function resumeSession(cli: Cli, session: string): Promise<void> {
+  await changeSession(
+    cli,
+    session,
+    (aio, input) => aio.sessions.resume.mutate(input),
+    ({ id }) => `Session ${id} goes on.`,
+  )
+}
+
+/** `aio sessions restart <session> [--prompt P]` */
+export async function restartSession(cli: Cli, session: string, { prompt }: { prompt?: string }): Promise<void> {
+  await changeSession(
+    cli,
+    session,
+    (aio, input) => aio.sessions.restart.mutate({ ...input, ...(prompt === undefined ? {} : { prompt }) }),
+    createdText,
+  )
+}
+
+/** `aio sessions limits <session> [--memory …]` shows a session's limits, or changes them while it runs. */
+export async function sessionLimits(cli: Cli, session: string, options: LimitFlags): Promise<void> {
+  const limits = limitsOf(options)
+  if (limits !== undefined)
+    return await changeSession(
+      cli,
+      session,
+      (aio, input) => aio.sessions.setLimits.mutate({ ...input, limits }),
+      limitsText,
+    )
+  const found = await cli.withClient(async (aio) =>
+    aio.sessions.get.query({ sessionId: await findSessionId(aio, session) }),
+  )
+  cli.out.result(found, limitsText)
+}
+
+/** `aio sessions stats <session>` prints what a session uses until it is interrupted or the session is gone. */
+export async function showStats(cli: Cli, session: string): Promise<void> {
+  await using aio = await cli.connect()
+  const sessionId = await findSessionId(aio, session)
+  for await (const stats of aio.stats(sessionId)) cli.out.result(stats, statsText)
+}
+
+type Client = Awaited<ReturnType<Cli['connect']>>
+
+async function changeSession(
+  cli: Cli,
+  session: string,
+  change: (aio: Client, input: { sessionId: string; commandId: string }) => Promise<Session>,
+  text: (session: Session) => string,
+): Promise<void> {
+  await using aio = await cli.connect()
+  const changed = await cli.command(async (commandId) => {
+    await using _progress = showProgress(aio, commandId)
+    return await change(aio, { sessionId: await findSessionId(aio, session), commandId })
+  })
+  cli.out.result(changed, text)
+}
+
+/** Limits as options: `--memory` and `--disk` in MiB, or with a unit such as 4G. */
+export interface LimitFlags {
+  memory?: number
+  cpus?: number
+  pids?: number
+  disk?: number
+}
+
+function limitsOf({ memory, cpus, pids, disk }: LimitFlags): LimitsRequest | undefined {
+  const limits: LimitsRequest = {
+    ...(memory === undefined ? {} : { memoryMb: memory }),
+    ...(cpus === undefined ? {} : { cpus }),
+    ...(pids === undefined ? {} : { pids }),
+    ...(disk === undefined ? {} : { diskMb: disk }),
+  }
+  return Object.keys(limits).length === 0 ? undefined : limits
+}
+
+function limitsText({ id, limits, reached }: Session): string {
+  if (limits === undefined) return `Session ${id} has the limits of an older version; they show after a restart.`
+  const { memoryMb, cpus, pids, diskMb } = limits
+  const rows = [
+    ['memory', `${memoryMb} MiB`],
+    ['cpu', `${cpus} cores`],
+    ['pids', String(pids)],
+    ['disk', `${diskMb} MiB`],
+  ].map(([name = '', value = '']) => {
+    const hit = reached?.find(({ limit }) => limit === name)
+    return [name, value, hit === undefined ? '' : `${hit.count}, last ${ago(hit.at)}`]
+  })
+  return table(['limit', 'at most', 'reached'], rows)
+}
+
+function statsText({ cpuPercent, memoryBytes, pids, diskBytes }: SessionStats): string {
+  const mib = (bytes: number) => `${(bytes / 1024 ** 2).toFixed(0)} MiB`
+  const disk = diskBytes === undefined ? '' : `, disk ${mib(diskBytes)}`
+  return `cpu ${cpuPercent.toFixed(0)} %, memory ${mib(memoryBytes)}, ${pids} processes${disk}`
+}
+
 /** Says what became of a session that was just made. */
 export function createdText(session: Session): string {
   const lines = [`Session ${session.id} ${stateText(session)} with ${session.agent} on ${session.branch}.`]
@@ -78,7 +188,8 @@ export function createdText(session: Session): string {
   return lines.join('\n')
 }
 
-function stateText({ state, exit }: Session): string {
+function stateText({ state, exit, pause }: Session): string {
+  if (pause !== undefined) return pause.reason === 'asked' ? state : `${state} (${pause.reason})`
   if (exit === undefined) return state
   return exit.code === undefined ? `${state} (${exit.reason})` : `${state} (status ${exit.code})`
 }

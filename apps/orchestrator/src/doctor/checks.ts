@@ -5,7 +5,8 @@ import { Agents } from '../agent/agents.ts'
 import type { OrchestratorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
 import { run } from '../process/run.ts'
-import { describeRuntime } from '../session/runtime-version.ts'
+import { whyUnmappable } from '../session/mapped-mounts.ts'
+import { describeRuntime, isPatched } from '../session/runtime-version.ts'
 
 /** What a check found. `warn` works and should be looked at. */
 export interface Check {
@@ -32,10 +33,11 @@ const APT: Record<string, string> = {
 export async function checkMachine(config: OrchestratorConfig, log: Logger): Promise<Check[]> {
   const groups = await Promise.all([
     one('node', checkNode),
-    ...['runc', 'tmux', 'git', 'tini', 'nsenter'].map((name) => one(name, () => checkProgram(name))),
+    ...['runc', 'tmux', 'git', 'tini', 'nsenter'].map((name) => one(name, () => checkProgram(name, config))),
     one('root', checkRoot),
     one('user namespaces', checkUserNamespaces),
     one('overlay', () => checkOverlay(config)),
+    one('user ids', () => checkRanges(config)),
     one('seccomp', checkSeccomp),
     one('cgroups', checkCgroups),
     one('rootfs', () => checkRootfs(config)),
@@ -70,13 +72,17 @@ async function checkNode(): Promise<Finding> {
       }
 }
 
-async function checkProgram(name: string): Promise<Finding> {
+async function checkProgram(name: string, config: OrchestratorConfig): Promise<Finding> {
   const result = await run(name, [name === 'tmux' ? '-V' : '--version'], { allowFailure: true })
   if (result.exitCode === null || result.exitCode < 0)
     return { ok: false, message: 'not installed', fix: `apt-get install -y ${APT[name] ?? name}` }
   const version = /\d+\.\d+[\w.+~-]*/.exec(result.stdout + result.stderr)?.[0] ?? 'installed'
   const warning = name === 'runc' ? describeRuntime(version)[0] : undefined
-  return warning === undefined ? { ok: true, message: version } : { ok: 'warn', message: warning }
+  if (warning === undefined) return { ok: true, message: version }
+  const isForbidden = config.requirePatchedRuntime && !isPatched(version)
+  return isForbidden
+    ? { ok: false, message: warning, fix: 'Install it, or set AIO_REQUIRE_PATCHED_RUNTIME=0 to run on this one.' }
+    : { ok: 'warn', message: warning }
 }
 
 async function checkRoot(): Promise<Finding> {
@@ -121,6 +127,18 @@ async function checkOverlay(config: OrchestratorConfig): Promise<Finding> {
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
+}
+
+async function checkRanges(config: OrchestratorConfig): Promise<Finding> {
+  await mkdir(config.projectsDir, { recursive: true })
+  const why = await whyUnmappable(config.projectsDir)
+  return why === undefined
+    ? { ok: true, message: 'each session has a range of its own' }
+    : {
+        ok: 'warn',
+        message: `all sessions share one range: ${why}`,
+        fix: 'Use Linux 5.19 or later, with PROJECTS_DIR on ext4, xfs or btrfs, and install perl-base.',
+      }
 }
 
 async function checkSeccomp(): Promise<Finding> {

@@ -57,9 +57,11 @@ function setUp() {
       throw new Error('not asked for here')
     },
   }
-  const streams = new Streams({ client, epoch: 7, terminals, execs, exports, log: pino({ level: 'silent' }) })
+  const gauge = { credit: vi.fn(), close: vi.fn() }
+  const stats = { openStats: vi.fn(() => gauge) }
+  const streams = new Streams({ client, epoch: 7, terminals, execs, exports, stats, log: pino({ level: 'silent' }) })
   const order = (value: StreamOrder) => subscriptions.at(-1)?.onData(value)
-  return { sent, answers, subscriptions, viewer, exec, opened, started, terminals, streams, order }
+  return { sent, answers, subscriptions, viewer, exec, opened, started, terminals, stats, gauge, streams, order }
 }
 
 const sessionId = 'p_s'
@@ -70,6 +72,8 @@ describe('Streams', () => {
     using room = disposing(setUp())
     room.order({ type: 'open_terminal', streamId: 'viewer-1', sessionId, after: 5 })
     room.order({ type: 'credit', streamId: 'viewer-1', bytes: 10 })
+    room.order({ type: 'open_stats', streamId: 'gauge-01', sessionId })
+    room.order({ type: 'credit', streamId: 'gauge-01', bytes: 20 })
     room.order({ type: 'open_exec', streamId: 'exec-001', request: { execId: 'exec-001', sessionId, argv: ['ls'] } })
     room.order({ type: 'write', streamId: 'exec-001', data: 'aGk=' })
     room.order({ type: 'end', streamId: 'exec-001' })
@@ -77,6 +81,8 @@ describe('Streams', () => {
     room.order({ type: 'write', streamId: 'exec-001', data: 'bGF0ZQ==' })
     room.order({ type: 'terminal_input', sessionId, data: 'ls\r' })
     room.order({ type: 'terminal_resize', sessionId, size: { cols: 90, rows: 20 } })
+    expect(room.stats.openStats).toHaveBeenCalledWith(expect.objectContaining({ sessionId }))
+    expect(room.gauge.credit).toHaveBeenCalledWith(20)
     expect(room.terminals.open).toHaveBeenCalledWith(expect.objectContaining({ sessionId, after: 5 }))
     expect(room.viewer.credit).toHaveBeenCalledWith(10)
     expect(room.exec.write.mock.calls).toEqual([['aGk=']])

@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type StreamFrame, type StreamOrder, toAioError, type WireError } from '@ai-orchestration/protocol'
-import type { Execs, OpenExec } from '../exec/execs.ts'
+import {
+  type StatsItem,
+  type StreamFrame,
+  type StreamOrder,
+  toAioError,
+  type WireError,
+} from '@ai-orchestration/protocol'
+import type { Execs } from '../exec/execs.ts'
 import type { Exports } from '../exec/exports.ts'
 import type { Logger } from '../log.ts'
 import type { Terminals } from '../terminal/terminals.ts'
@@ -28,8 +34,17 @@ export interface StreamsClient {
 /** Until the second socket is tried again after it was lost, in milliseconds; the SDK itself backs off from the relay. */
 const RESUBSCRIBE_MS = 250
 
+/** What is needed of sessions for statistics. */
+export interface StatsSource {
+  openStats(options: {
+    sessionId: string
+    send: (item: StatsItem) => void
+    onEnd: (error: unknown) => void
+  }): OpenStream
+}
+
 /** An open terminal viewer or exec. */
-interface OpenStream {
+export interface OpenStream {
   credit(bytes: number): void
   close(): void
   write?(data: string): void
@@ -46,6 +61,7 @@ export class Streams {
   readonly #terminals: Pick<Terminals, 'open' | 'input' | 'resize'>
   readonly #execs: Pick<Execs, 'open'>
   readonly #exports: Pick<Exports, 'open'>
+  readonly #stats: StatsSource
   readonly #log: Logger
   readonly #closed = new AbortController()
 
@@ -55,6 +71,7 @@ export class Streams {
     terminals: Pick<Terminals, 'open' | 'input' | 'resize'>
     execs: Pick<Execs, 'open'>
     exports: Pick<Exports, 'open'>
+    stats: StatsSource
     log: Logger
   }) {
     this.#client = services.client
@@ -62,6 +79,7 @@ export class Streams {
     this.#terminals = services.terminals
     this.#execs = services.execs
     this.#exports = services.exports
+    this.#stats = services.stats
     this.#log = services.log
     void this.#keep()
   }
@@ -121,6 +139,7 @@ export class Streams {
       case 'open_terminal':
       case 'open_exec':
       case 'open_export':
+      case 'open_stats':
         this.#open(order, streams, frames)
         return
       case 'write':
@@ -150,7 +169,7 @@ export class Streams {
   }
 
   #open(
-    order: Extract<StreamOrder, { type: 'open_terminal' | 'open_exec' | 'open_export' }>,
+    order: Extract<StreamOrder, { type: 'open_terminal' | 'open_exec' | 'open_export' | 'open_stats' }>,
     streams: Map<string, OpenStream>,
     frames: FrameQueue,
   ): void {
@@ -159,27 +178,41 @@ export class Streams {
       streams.delete(streamId)
       frames.add({ type: 'closed', streamId, ...(error === undefined ? {} : { error: this.#describe(error) }) })
     }
-    const stream =
-      order.type === 'open_terminal'
-        ? this.#terminals.open({
-            ...{ sessionId: order.sessionId, size: order.size, after: order.after, onEnd },
-            send: (item) => frames.add({ type: 'terminal', streamId, item }),
-          })
-        : this.#openProgram(order, {
-            onEnd,
-            send: (item) => frames.add({ type: 'exec', streamId, item }),
-          })
+    const stream = this.#start(order, frames, onEnd)
     streams.get(streamId)?.close()
     streams.set(streamId, stream)
   }
 
-  #openProgram(
-    order: Extract<StreamOrder, { type: 'open_exec' | 'open_export' }>,
-    to: Pick<OpenExec, 'send' | 'onEnd'>,
+  #start(
+    order: Extract<StreamOrder, { type: 'open_terminal' | 'open_exec' | 'open_export' | 'open_stats' }>,
+    frames: FrameQueue,
+    onEnd: (error?: unknown) => void,
   ): OpenStream {
-    return order.type === 'open_exec'
-      ? this.#execs.open({ request: order.request, ...to })
-      : this.#exports.open({ request: order.request, ...to })
+    const { streamId } = order
+    switch (order.type) {
+      case 'open_terminal':
+        return this.#terminals.open({
+          ...{ sessionId: order.sessionId, size: order.size, after: order.after, onEnd },
+          send: (item) => frames.add({ type: 'terminal', streamId, item }),
+        })
+      case 'open_exec':
+        return this.#execs.open({
+          ...{ request: order.request, onEnd },
+          send: (item) => frames.add({ type: 'exec', streamId, item }),
+        })
+      case 'open_export':
+        return this.#exports.open({
+          ...{ request: order.request, onEnd },
+          send: (item) => frames.add({ type: 'exec', streamId, item }),
+        })
+      case 'open_stats':
+        return this.#stats.openStats({
+          ...{ sessionId: order.sessionId, onEnd },
+          send: (item) => frames.add({ type: 'stats', streamId, item }),
+        })
+      default:
+        return order satisfies never
+    }
   }
 
   #describe(thrown: unknown): WireError {

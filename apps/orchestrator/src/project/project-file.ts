@@ -1,5 +1,12 @@
 import { readFile } from 'node:fs/promises'
-import { AioError, projectIdSchema, slugSchema, timestampSchema, titleSchema } from '@ai-orchestration/protocol'
+import {
+  AioError,
+  limitsRequestSchema,
+  projectIdSchema,
+  slugSchema,
+  timestampSchema,
+  titleSchema,
+} from '@ai-orchestration/protocol'
 import { stringify } from 'smol-toml'
 import { z } from 'zod'
 import { parseToml } from '../disk/parse-toml.ts'
@@ -19,6 +26,10 @@ const projectFileSchema = z.strictObject({
   agent: slugSchema.optional(),
   /** Names of ignored files and directories that may be lost with a session. */
   disposable: z.array(z.string().min(1)).default(DEFAULT_DISPOSABLE),
+  /** Limits of new sessions; what is not named here is the platform's own. */
+  limits: limitsRequestSchema.optional(),
+  /** A session in which nothing has happened for so long is paused, in milliseconds; 0 for never. */
+  idlePauseMs: z.number().int().min(0).optional(),
   /** Who commits inside sessions; the orchestrator's own git identity when absent. */
   git: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }).optional(),
   createdAt: timestampSchema,

@@ -5,6 +5,7 @@ import {
   type CloneUrl,
   type CommandInput,
   isSlug,
+  type LimitsRequest,
   type OrchestratorEvent,
   type Project,
   parseCloneUrl,
@@ -39,6 +40,8 @@ export interface ProjectPaths {
 export interface ProjectRecord extends Project {
   disposable: string[]
   git: { name: string; email: string } | undefined
+  limits?: LimitsRequest | undefined
+  idlePauseMs?: number | undefined
 }
 
 /** A fetch of the default branch is not repeated within this time, in milliseconds. */
@@ -92,6 +95,8 @@ export class Projects {
       createdAt: file.createdAt,
       disposable: file.disposable,
       git: file.git,
+      limits: file.limits,
+      idlePauseMs: file.idlePauseMs,
     }
   }
 
@@ -246,7 +251,13 @@ export class Projects {
   }
 }
 
-function toPublic({ disposable: _disposable, git: _git, ...project }: ProjectRecord): Project {
+function toPublic({
+  disposable: _disposable,
+  git: _git,
+  limits: _limits,
+  idlePauseMs: _idlePauseMs,
+  ...project
+}: ProjectRecord): Project {
   return project
 }
 

@@ -6,6 +6,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { StepList } from '../command/steps.ts'
 import { run } from '../process/run.ts'
 import { unmount } from './mounts.ts'
+import { openCgroups } from './open-cgroups.ts'
+import { shortHash } from './paths.ts'
 import { readRecord, type SessionRecord, writeRecord } from './record.ts'
 import { TestMachine } from './test-machine.ts'
 
@@ -125,6 +127,29 @@ describe('after a restart (V)', () => {
     })
     expect(machine.sessions.require(id).state).toBe('failed')
     expect((await machine.sessions.workAtRisk(id)).untracked).toEqual(['w'])
+  })
+  it('a restart that was cut off before anything ran again is a failed session with its workspace (D-3)', async () => {
+    await machine.inside(id, 'echo work > w')
+    await restart(async () => {
+      await kill(id)
+      await machine.tmux.kill(containerIdOf(id))
+      await changeRecord(({ process: _, ...record }) => ({
+        ...record,
+        session: { ...record.session, state: 'starting' },
+      }))
+    })
+    expect(machine.sessions.require(id).state).toBe('failed')
+    expect((await machine.sessions.workAtRisk(id)).untracked).toEqual(['w'])
+  })
+  it('a session that was frozen or thawed behind our back is as its record says', async () => {
+    const group = `/aio-${shortHash(machine.run)}-${containerIdOf(id)}`
+    await restart(async () => openCgroups().setFrozen(group, true))
+    expect(machine.sessions.require(id).state).toBe('running')
+    expect((await machine.inside(id, 'echo alive')).out).toBe('alive')
+    await machine.sessions.pause(id)
+    await restart(async () => openCgroups().setFrozen(group, false))
+    expect(machine.sessions.require(id).state).toBe('paused')
+    expect(openCgroups().isFrozen(group)).toBe(true)
   })
   it('a record that was cut short is never read, and nothing of the session is touched (D-5)', async () => {
     const whole = await readFile(recordPath(), 'utf8')

@@ -1,20 +1,25 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AioError, containerIdOf, parseSessionId, toAioError } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
 import type { TerminalState } from '../terminal/tmux.ts'
-import { DEFAULT_LIMITS } from './cgroups.ts'
-import { removeContainer } from './create.ts'
+import type { Cgroups } from './cgroups.ts'
 import { HELPER_PREFIX } from './helper.ts'
 import { currentBootId, type HostProcess, isAlive, readOrUndefined } from './host-process.ts'
 import { isolationError, missingIsolation } from './isolation.ts'
 import { untilRunning } from './launch.ts'
 import type { SessionLife } from './life.ts'
-import { unmount } from './mounts.ts'
+import { mountPoints, unmount } from './mounts.ts'
+import { MAPPINGS } from './paths.ts'
 import { readRecord, type SessionRecord } from './record.ts'
 import type { SessionRuntime } from './runtime.ts'
+import { expectedIsolation, removeContainer } from './start.ts'
 import { REMOVED_PREFIX, removedId } from './terminate.ts'
 import { removeUnusedBranch, removeWorktree } from './worktree.ts'
+
+/** Longest a killed process may take to end, in milliseconds. */
+const CLEAR_MS = 5_000
 
 /**
  * Brings what the records say in line with what is there after a crash, an upgrade or a reboot: sessions that live are
@@ -26,7 +31,6 @@ export async function adoptSessions(runtime: SessionRuntime, life: SessionLife):
   const [containers, terminals] = await Promise.all([runtime.runc.list(), runtime.tmux.list()])
   const names = new Set(containers.map(({ id }) => id))
   await runtime.archives.removeUnfinished()
-  for (const { id, status } of containers) if (status === 'paused') await thaw(runtime, id)
   for (const record of runtime.store.list()) {
     const { id } = record.session
     try {
@@ -39,13 +43,7 @@ export async function adoptSessions(runtime: SessionRuntime, life: SessionLife):
     }
   }
   for (const name of names) await removeOrphan(runtime, name)
-}
-
-/** Held still for a copy by an orchestrator that did not live to let it go on. */
-async function thaw(runtime: SessionRuntime, container: string): Promise<void> {
-  const id = container.replace(/^claude-/, '')
-  if (parseSessionId(id) !== undefined && runtime.store.get(id)?.session.state === 'running')
-    await runtime.runc.resume(container)
+  await clearAway(runtime)
 }
 
 interface Found {
@@ -67,13 +65,15 @@ async function adopt(runtime: SessionRuntime, life: SessionLife, record: Session
   if (process === undefined) return await life.end(id)
   if (!hasTerminal) return await life.end(id, 'tmux_gone')
   if (state === 'starting') {
-    const missing = missingIsolation(process.pid, DEFAULT_LIMITS, runtime.cgroups)
+    const missing = missingIsolation(process.pid, expectedIsolation(runtime, id), runtime.cgroups)
     if (missing.length > 0 && runtime.config.isolation === 'full') {
       await life.end(id, 'killed')
       throw isolationError(missing)
     }
-    await runtime.store.change(id, { session: { state: 'running' }, process })
+    await runtime.store.change(id, { session: { state: 'running' }, process, phase: 'ran' })
   }
+  // Held still for a copy, or cut off between the freeze and its record: the record counts.
+  runtime.cgroups.setFrozen(runtime.cgroupOf(name), state === 'paused')
   life.watch(id)
   runtime.log.info({ session: id, pid: process.pid }, 'session taken over')
   if (record.gateway !== undefined) await runtime.doors.attach(id, process.pid, record.gateway)
@@ -82,6 +82,7 @@ async function adopt(runtime: SessionRuntime, life: SessionLife, record: Session
 /** True when a creation was cut off before its container was started: after a reboot one cannot know. */
 function hasRunNothing(runtime: SessionRuntime, { session, phase, bootId }: SessionRecord, found: Found): boolean {
   if (phase === 'preparing') return true
+  if (phase === 'ran') return false
   const name = containerIdOf(session.id)
   const hasTrace =
     found.names.has(name) ||
@@ -99,6 +100,40 @@ async function findProcess(
   if (bootId !== currentBootId()) return undefined
   const found = process ?? (hasTerminal ? await untilRunning(runtime, session.id) : undefined)
   return found !== undefined && isAlive(found) ? found : undefined
+}
+
+/** Mapped mounts that were cut off in the making, and control groups without a container. */
+async function clearAway(runtime: SessionRuntime): Promise<void> {
+  const { cgroups, cgroupOf, config, runc, log } = runtime
+  const mappings = join(config.aioRun, MAPPINGS)
+  for (const path of mountPoints().toReversed()) if (path.startsWith(`${mappings}/`)) await unmount(path)
+  const known = new Set((await runc.list()).map(({ id }) => cgroupOf(id)))
+  for (const group of cgroups.list(cgroupOf('').slice(1)).filter((name) => !known.has(name))) {
+    try {
+      await removeGroup(cgroups, group)
+      log.warn({ group }, 'a control group without a container was removed')
+    } catch (error) {
+      // Nothing else depends on it, and the next start tries again.
+      log.error({ group, err: error }, 'a control group without a container could not be removed')
+    }
+  }
+}
+
+/** Ends what still runs in a group, since nobody could steer it, and removes it. */
+async function removeGroup(cgroups: Cgroups, group: string): Promise<void> {
+  const deadline = performance.now() + CLEAR_MS
+  for (const pid of cgroups.pidsOf(group)) killIfThere(pid)
+  if (cgroups.isFrozen(group)) cgroups.setFrozen(group, false)
+  while (cgroups.pidsOf(group).length > 0 && performance.now() < deadline) await sleep(10)
+  cgroups.remove(group)
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
 }
 
 /** Undoes a creation that was cut off before anything ran. */

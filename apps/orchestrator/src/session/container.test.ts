@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { Cgroups, DEFAULT_LIMITS } from './cgroups.ts'
+import { DEFAULT_LIMITS } from './cgroups.ts'
 import { type ContainerSpec, containerConfig } from './container.ts'
 import { sessionPaths } from './paths.ts'
 import { loadSeccompProfile } from './seccomp.ts'
+import { UID_BASE } from './uid-range.ts'
 
 const spec: ContainerSpec = {
   hostname: 'one',
@@ -13,6 +14,7 @@ const spec: ContainerSpec = {
   rootfs: '/run/aio/rootfs',
   binds: [{ source: '/p', destination: '/project/demo_one', isWritable: true }],
   limits: DEFAULT_LIMITS,
+  uidBase: UID_BASE,
   canLimitSwap: true,
   cgroup: '/aio-x-claude-demo_one',
   seccomp: loadSeccompProfile('x64'),
@@ -59,17 +61,6 @@ describe('a container’s configuration', () => {
       linux: { resources: { memory: { limit: 2 * 1024 ** 3 } } },
     })
     expect(JSON.stringify(containerConfig({ ...spec, canLimitSwap: false }))).not.toContain('"swap"')
-  })
-})
-
-describe('control groups', () => {
-  it('are read as missing, not as unlimited, where there is no controller', () => {
-    expect(new Cgroups('').limitsOf(process.pid)).toEqual({
-      memoryBytes: Number.NaN,
-      pids: Number.NaN,
-      cpus: Number.NaN,
-    })
-    expect(new Cgroups('').oomKills('/x')).toBe(0)
   })
 })
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { CPU_PERIOD_US, type Limits } from './cgroups.ts'
-import { AGENT_UID, UID_BASE, UID_COUNT } from './uid-range.ts'
+import { AGENT_UID, UID_COUNT } from './uid-range.ts'
 
 /** A directory of the host that a container sees. */
 export interface Bind {
@@ -19,6 +19,8 @@ export interface ContainerSpec {
   rootfs: string
   binds: readonly Bind[]
   limits: Limits
+  /** First id of its range on the host. */
+  uidBase: number
   /** False where the kernel does not account for swap. */
   canLimitSwap: boolean
   cgroup: string
@@ -39,7 +41,7 @@ export const BASE_ENVIRONMENT = {
 }
 
 /** Of the kernel's interfaces, those that say something about the host. */
-const MASKED_PATHS = [
+export const MASKED_PATHS = [
   '/proc/acpi',
   '/proc/asound',
   '/proc/interrupts',
@@ -54,7 +56,8 @@ const MASKED_PATHS = [
   '/sys/firmware',
   '/sys/fs/cgroup',
 ]
-const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
+/** Those that a container may read. */
+export const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
 
 const PRIVATE = ['nosuid', 'nodev']
 const KERNEL = ['nosuid', 'noexec', 'nodev']
@@ -81,8 +84,8 @@ export function containerConfig(spec: ContainerSpec): object {
     mounts: mounts(spec),
     linux: {
       namespaces: ['user', 'pid', 'ipc', 'uts', 'mount', 'cgroup', 'network'].map((type) => ({ type })),
-      uidMappings: [{ containerID: 0, hostID: UID_BASE, size: UID_COUNT }],
-      gidMappings: [{ containerID: 0, hostID: UID_BASE, size: UID_COUNT }],
+      uidMappings: [{ containerID: 0, hostID: spec.uidBase, size: UID_COUNT }],
+      gidMappings: [{ containerID: 0, hostID: spec.uidBase, size: UID_COUNT }],
       cgroupsPath: spec.cgroup,
       resources: {
         devices: [{ allow: false, access: 'rwm' }],

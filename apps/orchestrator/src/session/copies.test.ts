@@ -211,9 +211,9 @@ describe('an export', () => {
     expect(stdout).toBe('here\nfirst\n')
   })
   it('works for a session that is frozen, and for one that is dead', async () => {
-    await machine.runc.pause('claude-demo_bundled')
+    machine.setFrozen('claude-demo_bundled', true)
     expect((await exported('demo_bundled', 'bundle')).length).toBeGreaterThan(100)
-    await machine.runc.resume('claude-demo_bundled')
+    machine.setFrozen('claude-demo_bundled', false)
     await machine.runc.delete('claude-demo_bundled')
     expect((await exported('demo_bundled', 'patch')).toString()).toContain('+++ b/b')
   })

@@ -122,7 +122,7 @@ describe('F-04 kill -9 at steps of a fork or restoration', () => {
   })
   it('a session that was held still goes on', async () => {
     await machine.sessions[Symbol.asyncDispose]()
-    await machine.runc.pause('claude-demo_source')
+    machine.setFrozen('claude-demo_source', true)
     await machine.openSessions()
     await machine.sessions.adopt()
     expect((await machine.inside('demo_source', 'echo alive')).out).toBe('alive')

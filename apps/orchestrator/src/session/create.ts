@@ -1,25 +1,23 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { AioError, type CommandInput, containerIdOf, type Session, sessionIdOf } from '@ai-orchestration/protocol'
+import { AioError, type CommandInput, type Session, sessionIdOf } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
 import { run } from '../process/run.ts'
 import type { ProjectRecord } from '../project/projects.ts'
-import { DEFAULT_LIMITS } from './cgroups.ts'
+import { DEFAULT_SESSION_LIMITS } from './cgroups.ts'
 import { makeHome } from './home.ts'
-import { currentBootId, type HostProcess, isAlive } from './host-process.ts'
-import { isolationError, missingIsolation } from './isolation.ts'
-import { startContainer, writeConfig } from './launch.ts'
+import { currentBootId, type HostProcess } from './host-process.ts'
+import { writeConfig } from './launch.ts'
 import { unmount } from './mounts.ts'
 import { type SessionPaths, workspaceOf } from './paths.ts'
+import { refuseUnsafe } from './preflight.ts'
 import type { SessionRuntime } from './runtime.ts'
 import type { Launch } from './services.ts'
-import { mountWorkspace, writeRefs, writeUpper } from './workspace.ts'
+import { withLimits } from './session-limits.ts'
+import { startSession } from './start.ts'
+import { freeRange, UID_BASE } from './uid-range.ts'
+import { mountAll, unmountHome, writeRefs, writeUpper } from './workspace.ts'
 import { addWorktree, findStart, removeUnusedBranch, removeWorktree, type StartingPoint } from './worktree.ts'
-
-/** Looks at a container that does not seem isolated before it is ended, and the time between them, in milliseconds. */
-const ISOLATION_LOOKS = 5
-const ISOLATION_LOOK_MS = 20
 
 /**
  * Makes a session: worktree, base and home side by side, then the workspace, the container in its terminal, and the
@@ -84,26 +82,9 @@ export interface Plan {
 
 /** Makes a session as planned, and starts it; see {@link createSession}. */
 export async function makeSession(runtime: SessionRuntime, plan: Plan, steps: Steps): Promise<HostProcess> {
+  refuseUnsafe(runtime.refusals)
   await prepareSession(runtime, plan, steps)
-  const { launch } = plan
-  const { store } = runtime
-  const { id } = plan.session
-  const process = await steps.run(
-    'Container',
-    async () => await startContainer(runtime, id, steps.signal),
-    async () => await removeContainer(runtime, id),
-  )
-  const isolation = await steps.run('Isolation', async () => await proveIsolation(runtime, process))
-  if (launch.gateway !== undefined && isAlive(process)) {
-    const { gateway } = launch
-    await steps.run(
-      'Gateway',
-      async () => await runtime.doors.attach(id, process.pid, gateway),
-      async () => await runtime.doors.detach(id),
-    )
-  }
-  await store.change(id, { session: { state: 'running', isolation }, process })
-  return process
+  return await startSession(runtime, plan.session.id, plan.launch, steps)
 }
 
 /** Makes all of a session but what runs in it. */
@@ -113,7 +94,6 @@ export async function prepareSession(runtime: SessionRuntime, plan: Plan, steps:
   const { isOwnBranch } = start
   const { commit } = session.base
   const repo = runtime.repoOf(id)
-  const paths = runtime.paths(id)
   // What was there before is nobody's to undo.
   const made = { bundle: false, worktree: false }
   const record = {
@@ -121,22 +101,28 @@ export async function prepareSession(runtime: SessionRuntime, plan: Plan, steps:
     phase: 'preparing' as const,
     isOwnBranch,
     bootId: currentBootId(),
+    permission: runtime.config.isolation,
     ...(launch.gateway === undefined ? {} : { gateway: launch.gateway }),
   }
+  const { bundle } = runtime.paths(id)
   // First, so that whatever a crash leaves behind is known to be taken apart.
   await steps.run(
     'Record',
     async () => {
-      await mkdir(paths.bundle, { mode: 0o711 })
+      await mkdir(bundle, { mode: 0o711 })
       made.bundle = true
-      await runtime.store.put(record)
+      // Nothing may come between: two that begin at once would take the same range.
+      const taken = runtime.store.list().map(({ uidBase }) => uidBase)
+      await runtime.store.put({ ...record, uidBase: runtime.hasOwnRanges ? freeRange(taken) : UID_BASE })
     },
     async () => {
       if (!made.bundle) return
       await runtime.store.remove(id)
-      await run('rm', ['-rf', '--one-file-system', '--', paths.bundle])
+      await run('rm', ['-rf', '--one-file-system', '--', bundle])
     },
   )
+  // Only now is its range of user ids known.
+  const paths = runtime.paths(id)
   await Promise.all([
     steps.run(
       'Worktree',
@@ -161,41 +147,15 @@ export async function prepareSession(runtime: SessionRuntime, plan: Plan, steps:
   await steps.run(
     'Workspace',
     async () => {
-      await Promise.all([mountWorkspace(paths, commit), runtime.store.change(id, { phase: 'launched' })])
+      await Promise.all([mountAll(paths, commit), runtime.store.change(id, { phase: 'launched' })])
     },
-    async () => await unmount(paths.worktree),
+    async () => {
+      await unmountHome(paths)
+      await unmount(paths.worktree)
+    },
   )
   const { settle } = plan
   if (settle !== undefined) await steps.run('Settle', settle)
-}
-
-/** Ends a session's container and terminal and takes away all that is left of them. */
-export async function removeContainer(runtime: SessionRuntime, id: string): Promise<void> {
-  const name = containerIdOf(id)
-  await runtime.runc.delete(name)
-  await runtime.tmux.kill(name)
-  await rm(runtime.paths(id).run, { recursive: true, force: true })
-}
-
-async function proveIsolation(runtime: SessionRuntime, process: HostProcess): Promise<'full' | 'degraded'> {
-  const missing = await findMissing(runtime, process)
-  if (missing.length === 0) return 'full'
-  if (runtime.config.isolation === 'full') throw isolationError(missing)
-  runtime.log.warn({ missing }, 'a session runs without full isolation, as the setting AIO_ISOLATION allows')
-  return 'degraded'
-}
-
-/**
- * What has ended says nothing, and is told as a session that failed. What is just about to end has left its namespaces
- * already, so a process is looked at again before it is accused.
- */
-async function findMissing(runtime: SessionRuntime, process: HostProcess): Promise<string[]> {
-  for (let look = 1; ; look++) {
-    const missing = missingIsolation(process.pid, DEFAULT_LIMITS, runtime.cgroups)
-    if (missing.length === 0 || !isAlive(process)) return []
-    if (look === ISOLATION_LOOKS) return missing
-    await sleep(ISOLATION_LOOK_MS)
-  }
 }
 
 function describeSession(
@@ -223,6 +183,7 @@ function describeSession(
     base: { ref: start.ref, commit: start.commit },
     headCommit: start.commit,
     state: 'starting',
+    limits: withLimits(DEFAULT_SESSION_LIMITS, project.limits, input.limits),
     isolation: runtime.config.isolation,
     ...(notice === undefined ? {} : { notice }),
     createdAt: at,

@@ -1,10 +1,11 @@
-import { AioError, type CommandInput, containerIdOf, sessionIdOf } from '@ai-orchestration/protocol'
+import { AioError, type CommandInput, sessionIdOf } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
 import { run } from '../process/run.ts'
 import { makeSession } from './create.ts'
 import { describeFailure, type HomeComing } from './home-coming.ts'
 import { type HostProcess, isAlive } from './host-process.ts'
 import { type SessionPaths, workspaceOf } from './paths.ts'
+import { freezeSession, thawSession } from './pause.ts'
 import { projectOf, type SessionRuntime } from './runtime.ts'
 import { settleCopy } from './settle-copy.ts'
 import { findFreeBranch } from './worktree.ts'
@@ -40,7 +41,7 @@ export async function forkSession(
     isolation: config.isolation,
   })
   const at = runtime.now().toISOString()
-  const { exit: _exit, title: _title, restoredFrom: _restoredFrom, ...kept } = source
+  const { exit: _exit, pause: _pause, reached: _reached, title: _title, restoredFrom: _restoredFrom, ...kept } = source
   const session = {
     ...kept,
     id,
@@ -65,12 +66,12 @@ export async function forkSession(
 async function heldStill(runtime: SessionRuntime, id: string, action: () => Promise<void>): Promise<void> {
   const { session, process } = runtime.store.require(id)
   if (session.state !== 'running' || process === undefined || !isAlive(process)) return await action()
-  const name = containerIdOf(id)
-  await runtime.runc.pause(name)
+  await freezeSession(runtime, id)
   try {
     await action()
   } finally {
-    await runtime.runc.resume(name)
+    // Unless somebody has paused it meanwhile.
+    if (runtime.store.get(id)?.session.state === 'running') thawSession(runtime, id)
   }
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { lstatSync } from 'node:fs'
+import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { AioError } from '@ai-orchestration/protocol'
@@ -7,7 +8,11 @@ import { spawnPiped } from '../process/spawn-piped.ts'
 import type { RootFilesystem, Rootfs } from '../rootfs/rootfs.ts'
 import { type Cgroups, DEFAULT_LIMITS } from './cgroups.ts'
 import { type Bind, containerConfig } from './container.ts'
+import { mountMapped } from './mapped-mounts.ts'
+import { unmount } from './mounts.ts'
+import { MAPPINGS } from './paths.ts'
 import type { Runc } from './runc.ts'
+import { rangeOf, UID_BASE } from './uid-range.ts'
 
 /** Containers of this name belong to nobody once the orchestrator that started them is gone. */
 export const HELPER_PREFIX = 'helper-'
@@ -91,13 +96,19 @@ export class HelperContainers {
     const { aioRun, runc } = this.#services
     const id = `${HELPER_PREFIX}${randomBytes(6).toString('hex')}`
     const bundle = join(aioRun, 's', id)
+    const mapping = join(aioRun, MAPPINGS, id)
+    const mapped = mappedTargets(mapping, helper.binds)
     this.#running += 1
     try {
       await mkdir(bundle, { recursive: true, mode: 0o711 })
-      await writeFile(join(bundle, 'config.json'), JSON.stringify(this.#config(id, helper)), { mode: 0o600 })
+      await mapOwners(mapped, ownersOf(helper.binds))
+      const binds = helper.binds.map((bind) => ({ ...bind, source: mapped.get(bind.source) ?? bind.source }))
+      const config = this.#config(id, helper, binds)
+      await writeFile(join(bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 })
       return await this.#watch(id, runc.runArgv(id, bundle), helper)
     } finally {
       this.#running -= 1
+      if (mapped.size > 0) await unmapOwners(mapping, mapped)
       await rm(bundle, { recursive: true, force: true })
     }
   }
@@ -131,7 +142,7 @@ export class HelperContainers {
     }
   }
 
-  #config(id: string, helper: HelperRun): object {
+  #config(id: string, helper: HelperRun, binds: readonly Bind[]): object {
     const { seccomp, cgroups, cgroupOf } = this.#services
     const rootfs = helper.rootfs ?? this.#services.rootfs.current
     return containerConfig({
@@ -141,11 +152,44 @@ export class HelperContainers {
       env: { ...helper.env, GIT_OPTIONAL_LOCKS: '0', GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C.UTF-8' },
       hasTerminal: false,
       rootfs: rootfs.path,
-      binds: [...rootfs.binds, ...helper.binds],
+      binds: [...rootfs.binds, ...binds],
       limits: DEFAULT_LIMITS,
+      uidBase: ownersOf(helper.binds),
       canLimitSwap: cgroups.canLimitSwap,
       cgroup: cgroupOf(id),
       seccomp,
     })
   }
+}
+
+/** The range of whoever owns what is mounted: a session's workspace is seen as belonging to the session's own. */
+function ownersOf(binds: readonly Bind[]): number {
+  return Math.max(UID_BASE, ...binds.map(({ source }) => rangeOf(lstatSync(source).uid) ?? UID_BASE))
+}
+
+/** What a session owns on disk, such as a home beside its workspace, has to be seen as belonging to the same range. */
+function mappedTargets(mapping: string, binds: readonly Bind[]): Map<string, string> {
+  if (ownersOf(binds) === UID_BASE) return new Map()
+  const isCommon = (source: string) => {
+    const found = lstatSync(source)
+    // A single file is only ever shown, and readable to all.
+    return found.isDirectory() && rangeOf(found.uid) === UID_BASE
+  }
+  const common = binds.filter(({ source }) => isCommon(source))
+  return new Map(common.map(({ source }, index) => [source, join(mapping, String(index))]))
+}
+
+async function mapOwners(mapped: ReadonlyMap<string, string>, uidBase: number): Promise<void> {
+  const mounts = [...mapped].map(([source, target]) => ({ type: 'bind' as const, source, target }))
+  if (mounts.length > 0) await mountMapped(uidBase, mounts)
+}
+
+/** Only empty directories are removed: should something still be mounted there, nothing of it may go. */
+async function unmapOwners(mapping: string, mapped: ReadonlyMap<string, string>): Promise<void> {
+  for (const target of mapped.values()) await unmount(target)
+  for (const path of [...mapped.values(), mapping]) await rmdir(path).catch(ignoreAbsent)
+}
+
+function ignoreAbsent(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error
 }

@@ -72,9 +72,9 @@ describe('commits come home', () => {
   it('of a session that is frozen', async () => {
     const id = await create('frozen')
     const commit = await inside(id, 'git commit -q --allow-empty -m cold; git rev-parse HEAD')
-    await machine.runc.pause(`claude-${id}`)
+    machine.setFrozen(`claude-${id}`, true)
     await machine.sessions.bringHome(id)
-    await machine.runc.resume(`claude-${id}`)
+    machine.setFrozen(`claude-${id}`, false)
     expect(await isHome(commit)).toBe(true)
     await machine.terminate(id)
   })

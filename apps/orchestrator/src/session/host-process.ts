@@ -7,6 +7,9 @@ export interface HostProcess {
   startTime: string
 }
 
+/** Ticks per second in /proc: USER_HZ, the same on every Linux. */
+const TICKS_PER_S = 100
+
 let bootId: string | undefined
 
 /** The kernel's id of this boot. */
@@ -30,8 +33,15 @@ function statOf(pid: number): string[] {
 }
 
 /** Tells whether that very process still runs. */
-export function isAlive(process: HostProcess): boolean {
-  return startTimeOf(process.pid) === process.startTime
+export function isAlive(process: HostProcess | undefined): boolean {
+  return process !== undefined && startTimeOf(process.pid) === process.startTime
+}
+
+/** How long ago a process was started, in seconds; 0 for one that ended before it could be looked at. */
+export function ageS(process: HostProcess | undefined): number {
+  if (process === undefined) return Number.POSITIVE_INFINITY
+  const uptime = Number((readOrUndefined('/proc/uptime') ?? '').split(' ')[0])
+  return process.startTime === '' ? 0 : uptime - Number(process.startTime) / TICKS_PER_S
 }
 
 /** Reads a small file of /proc or /sys; `undefined` when it, or its process, is gone. */

@@ -1,43 +1,114 @@
-import { readlinkSync } from 'node:fs'
+import { existsSync, readlinkSync } from 'node:fs'
 import { AioError } from '@ai-orchestration/protocol'
+import { z } from 'zod'
 import type { Cgroups, Limits } from './cgroups.ts'
+import { MASKED_PATHS, READONLY_PATHS } from './container.ts'
 import { readOrUndefined } from './host-process.ts'
-import { AGENT_HOST_UID, UID_BASE } from './uid-range.ts'
+import { AGENT_UID, UID_COUNT } from './uid-range.ts'
 
 const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts']
 
 /** How far the kernel may round a limit: memory to whole pages. */
 const PAGE_BYTES = 65_536
 
+/** What a started container is to be. */
+export interface ExpectedIsolation {
+  limits: Limits
+  /** First id of its range on the host. */
+  uidBase: number
+  /** Its control group. */
+  group: string
+  /** Where the runtime keeps what it really set up. */
+  stateFile: string
+}
+
+/** Of the runtime's own record of a running container, what a person's safety hangs on. */
+const stateSchema = z.object({
+  config: z.object({
+    readonlyfs: z.literal(true),
+    no_new_privileges: z.literal(true),
+    seccomp: z.object({ default_action: z.number(), syscalls: z.array(z.unknown()).min(1) }),
+    devices: z.unknown().optional(),
+    mask_paths: z.array(z.string()),
+    readonly_paths: z.array(z.string()),
+  }),
+})
+
 /**
- * Compares what was asked for with what /proc says of a started container (I-7).
+ * Compares what was asked for with what /proc and the runtime's own record say of a started container (I-7).
  *
  * @returns what is missing, one sentence each; empty when everything is in force. Of a process that has ended
  * meanwhile nothing can be said, so the caller looks afterwards whether it still lives.
  */
-export function missingIsolation(pid: number, limits: Limits, cgroups: Cgroups): string[] {
+export function missingIsolation(pid: number, expected: ExpectedIsolation, cgroups: Cgroups): string[] {
+  const checks = [
+    ...processChecks(pid, expected),
+    ...NAMESPACES.map((name): Check => [isPrivate(pid, name), `it shares the host's ${name} namespace`]),
+    ...mountChecks(pid),
+    ...limitChecks(pid, expected, cgroups),
+    [hasSafeSpec(expected.stateFile), "the runtime's own record of it is missing or says something else"] as Check,
+  ]
+  return checks.flatMap(([isMet, problem]) => (isMet ? [] : [problem]))
+}
+
+type Check = [isMet: boolean, problem: string]
+
+function processChecks(pid: number, { uidBase }: ExpectedIsolation): Check[] {
   const status = readOrUndefined(`/proc/${pid}/status`) ?? ''
-  const uidMap = readOrUndefined(`/proc/${pid}/uid_map`) ?? ''
-  const namespaces = NAMESPACES.map((name) => ({ name, isPrivate: isPrivate(pid, name) }))
-  const inForce = cgroups.limitsOf(pid)
   const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1]?.trim() ?? ''
   const ids = [...field('Uid').split(/\s+/), ...field('Gid').split(/\s+/)]
   const capabilities = ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'].filter((name) => !/^0+$/.test(field(name)))
-  const checks: [boolean, string][] = [
+  const maps = ['uid_map', 'gid_map'].map((name) => readOrUndefined(`/proc/${pid}/${name}`) ?? '')
+  return [
     [field('Seccomp') === '2', 'system calls are not filtered (seccomp)'],
     [field('NoNewPrivs') === '1', 'it could gain privileges (no_new_privs)'],
     [capabilities.length === 0, `it holds capabilities (${capabilities.join(', ')})`],
-    [ids.every((id) => Number(id) === AGENT_HOST_UID), 'it runs as another user than it should'],
-    [uidMap.trim().split(/\s+/)[1] === String(UID_BASE), 'its user ids are those of the host (user namespace)'],
-    ...namespaces.map(({ name, isPrivate }): [boolean, string] => [
-      isPrivate,
-      `it shares the host's ${name} namespace`,
-    ]),
+    [ids.every((id) => Number(id) === uidBase + AGENT_UID), 'it runs as another user than it should'],
+    [maps.every((map) => isRange(map, uidBase)), 'its user ids are those of the host (user namespace)'],
+  ]
+}
+
+function isRange(map: string, uidBase: number): boolean {
+  return map.trim().split(/\s+/).join(' ') === `0 ${uidBase} ${UID_COUNT}`
+}
+
+/** Masked paths are mounted over with nothing, read-only ones with themselves. */
+function mountChecks(pid: number): Check[] {
+  const options = new Map<string, string[]>()
+  for (const line of (readOrUndefined(`/proc/${pid}/mountinfo`) ?? '').split('\n')) {
+    const fields = line.split(' ')
+    // A later mount at the same place hides the earlier one.
+    if (fields[4] !== undefined) options.set(fields[4], fields[5]?.split(',') ?? [])
+  }
+  const open = MASKED_PATHS.filter((path) => existsSync(path) && !options.has(path))
+  const writable = ['/', ...READONLY_PATHS.filter((path) => existsSync(path))].filter(
+    (path) => options.get(path)?.includes('ro') !== true,
+  )
+  return [
+    [open.length === 0, `it can see ${open.join(', ')} of the kernel`],
+    [writable.length === 0, `it could write to ${writable.join(', ')}`],
+  ]
+}
+
+function limitChecks(pid: number, { limits, group }: ExpectedIsolation, cgroups: Cgroups): Check[] {
+  const inForce = cgroups.limitsOf(group)
+  return [
+    [cgroups.isMember(pid, group), 'it is not in the control group that limits it'],
     [Math.abs(inForce.memoryBytes - limits.memoryBytes) <= PAGE_BYTES, 'its memory is not limited'],
     [inForce.pids === limits.pids, 'its number of processes is not limited'],
     [Math.abs(inForce.cpus - limits.cpus) < 0.01, 'its use of the processor is not limited'],
   ]
-  return checks.flatMap(([isMet, problem]) => (isMet ? [] : [problem]))
+}
+
+function hasSafeSpec(path: string): boolean {
+  const text = readOrUndefined(path)
+  if (text === undefined) return false
+  const found = stateSchema.safeParse(JSON.parse(text))
+  return (
+    found.success &&
+    MASKED_PATHS.every((path) => found.data.config.mask_paths.includes(path)) &&
+    READONLY_PATHS.every((path) => found.data.config.readonly_paths.includes(path))
+  )
 }
 
 /** The refusal that names what could not be set up. */

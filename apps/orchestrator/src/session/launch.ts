@@ -3,12 +3,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AioError, containerIdOf, parseSessionId } from '@ai-orchestration/protocol'
 import { projectBinds } from './binds.ts'
-import { DEFAULT_LIMITS } from './cgroups.ts'
+import { DEFAULT_SESSION_LIMITS, groupLimits } from './cgroups.ts'
 import { type Bind, containerConfig } from './container.ts'
 import { type HostProcess, readOrUndefined, startTimeOf } from './host-process.ts'
-import { workspaceOf } from './paths.ts'
+import { type SessionPaths, workspaceOf } from './paths.ts'
 import type { SessionRuntime } from './runtime.ts'
 import type { Launch } from './services.ts'
+import { UID_BASE } from './uid-range.ts'
+import { mountHome, unmountHome } from './workspace.ts'
 
 /** Between two looks for the container's process, in milliseconds; a look reads one small file. */
 const LOOK_MS = 2
@@ -21,7 +23,9 @@ const START_DEADLINE_MS = 30_000
 export async function writeConfig(runtime: SessionRuntime, id: string, launch: Launch): Promise<void> {
   const { seccomp, cgroups, agents } = runtime
   const rootfs = runtime.rootfs.current
-  const { worktree, bundle, home } = runtime.paths(id)
+  const paths = runtime.paths(id)
+  const { worktree, bundle, uidBase } = paths
+  const { limits } = runtime.store.require(id).session
   const config = containerConfig({
     hostname: parseSessionId(id)?.name ?? id,
     argv: launch.argv,
@@ -32,15 +36,21 @@ export async function writeConfig(runtime: SessionRuntime, id: string, launch: L
     binds: [
       ...rootfs.binds,
       ...projectBinds(id, { worktree, repo: runtime.repoOf(id) }, true),
-      { source: home, destination: '/home/agent', isWritable: true },
+      { source: homeOf(paths), destination: '/home/agent', isWritable: true },
       ...(await agentsBind(agents.agentsDir)),
     ],
-    limits: DEFAULT_LIMITS,
+    limits: groupLimits(limits ?? DEFAULT_SESSION_LIMITS),
+    uidBase,
     canLimitSwap: cgroups.canLimitSwap,
     cgroup: runtime.cgroupOf(containerIdOf(id)),
     seccomp,
   })
   await writeFile(join(bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 })
+}
+
+/** Where a session's container finds its home: mapped to the session's own range, if it has one. */
+function homeOf({ home, mappedHome, uidBase }: SessionPaths): string {
+  return uidBase === UID_BASE ? home : mappedHome
 }
 
 async function agentsBind(directory: string): Promise<Bind[]> {
@@ -56,13 +66,19 @@ async function agentsBind(directory: string): Promise<Bind[]> {
  */
 export async function startContainer(runtime: SessionRuntime, id: string, signal: AbortSignal): Promise<HostProcess> {
   const { runc, tmux } = runtime
-  const { run, bundle, pidFile, terminalLog } = runtime.paths(id)
+  const paths = runtime.paths(id)
+  const { run, bundle, pidFile, terminalLog } = paths
   const name = containerIdOf(id)
   await mkdir(run, { recursive: true, mode: 0o711 })
   await rm(pidFile, { force: true })
   const argv = runc.runArgv(name, bundle, { pidFile, isKept: true })
-  await tmux.newSession({ name, argv, cols: 120, rows: 32, logFile: terminalLog })
-  return await untilRunning(runtime, id, signal)
+  await mountHome(paths)
+  try {
+    await tmux.newSession({ name, argv, cols: 120, rows: 32, logFile: terminalLog })
+    return await untilRunning(runtime, id, signal)
+  } finally {
+    await unmountHome(paths)
+  }
 }
 
 /** Waits until the first process of a container that is being started runs; see {@link startContainer}. */

@@ -2,6 +2,10 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { containerIdOf } from '@ai-orchestration/protocol'
 import type { ProjectPaths } from '../project/projects.ts'
+import { UID_BASE } from './uid-range.ts'
+
+/** Directory under AIO_RUN in which mapped mounts are made; none of them stays. */
+export const MAPPINGS = 'm'
 
 /** Where the parts of one session lie on the host. */
 export interface SessionPaths {
@@ -18,12 +22,26 @@ export interface SessionPaths {
   /** Under AIO_RUN: vanishes at a reboot, and its path is short enough for sockets. */
   run: string
   pidFile: string
+  /** Where its home is mounted with its owner mapped, while its container starts. */
+  mappedHome: string
+  /** Scratch of mapped mounts. */
+  mapping: string
+  /** First id of its range on the host; what is on disk belongs to the common range. */
+  uidBase: number
 }
 
 /** Where the parts of a session lie, whether it exists or not. */
-export function sessionPaths(project: ProjectPaths, aioRun: string, sessionId: string): SessionPaths {
+export function sessionPaths(
+  project: ProjectPaths,
+  aioRun: string,
+  sessionId: string,
+  uidBase: number = UID_BASE,
+): SessionPaths {
   const bundle = join(project.bundles, sessionId)
-  const run = join(aioRun, 's', shortHash(containerIdOf(sessionId)))
+  const hash = shortHash(containerIdOf(sessionId))
+  const run = join(aioRun, 's', hash)
+  // Not below `run`, which is removed with all that is in it.
+  const mapping = join(aioRun, MAPPINGS, hash)
   return {
     worktree: join(project.dir, sessionId),
     bundle,
@@ -34,6 +52,9 @@ export function sessionPaths(project: ProjectPaths, aioRun: string, sessionId: s
     record: join(bundle, 'session.json'),
     run,
     pidFile: join(run, 'pid'),
+    mappedHome: join(mapping, 'home'),
+    mapping,
+    uidBase,
   }
 }
 

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { AioError, describeIssues, sessionSchema } from '@ai-orchestration/protocol'
+import { AioError, describeIssues, isolationSchema, sessionSchema } from '@ai-orchestration/protocol'
 import { z } from 'zod'
 import { writeFileDurably } from '../disk/write-file-durably.ts'
 
@@ -9,14 +9,21 @@ import { writeFileDurably } from '../disk/write-file-durably.ts'
  */
 export const recordSchema = z.object({
   session: sessionSchema,
-  /** `preparing`: nothing ever ran in it, so it may be taken apart; `launched`: it may hold work. */
-  phase: z.enum(['preparing', 'launched']),
+  /**
+   * `preparing`: nothing ever ran in it, so it may be taken apart; `launched`: it may hold work; `ran`: something has run
+   * in it, so that it is never taken apart, whatever is found of it.
+   */
+  phase: z.enum(['preparing', 'launched', 'ran']),
   /** True when its branch was made for it, and may go with it as long as it holds nothing new. */
   isOwnBranch: z.boolean(),
   /** Kernel boot the process belongs to: a pid of another boot means nothing. */
   bootId: z.string().optional(),
   /** PID 1 of the container as the host sees it, with its start time in clock ticks, against reuse. */
   process: z.object({ pid: z.number().int(), startTime: z.string() }).optional(),
+  /** First id of its own range of user ids on the host; the common range when absent. */
+  uidBase: z.number().int().optional(),
+  /** How freely its agent may act; kept over restarts, and never loosened by one. */
+  permission: isolationSchema.optional(),
   /** Which gateway is attached to its network, if any. */
   gateway: z.string().optional(),
 })

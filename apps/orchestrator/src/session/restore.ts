@@ -12,6 +12,7 @@ import type { HostProcess } from './host-process.ts'
 import { type SessionPaths, workspaceOf } from './paths.ts'
 import type { SessionRuntime } from './runtime.ts'
 import { settleCopy } from './settle-copy.ts'
+import { unmountHome } from './workspace.ts'
 import { findBranchFor } from './worktree.ts'
 
 /**
@@ -56,6 +57,8 @@ export async function restoreSession(
   if (id !== archived.id) plan.settle = async () => await settleCopy(runtime, id, { branch: archived.branch })
   if (input.isStopped !== true) return await makeSession(runtime, plan, steps)
   await prepareSession(runtime, plan, steps)
+  // Its container, which would have needed it, is not started.
+  await unmountHome(runtime.paths(id))
   await runtime.store.change(id, { session: { state: 'stopped' } })
   return undefined
 }
@@ -65,7 +68,7 @@ function describe(
   { archive, session }: FoundArchive,
   own: { id: string; name: string; branch: string; head: string },
 ): Session {
-  const { exit: _exit, ...kept } = session
+  const { exit: _exit, pause: _pause, reached: _reached, ...kept } = session
   const at = runtime.now().toISOString()
   return {
     ...kept,

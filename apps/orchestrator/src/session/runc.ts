@@ -37,22 +37,17 @@ export class Runc {
     return ['runc', '--root', this.#root, 'exec', '--cwd', cwd, id, ...argv]
   }
 
+  /** Where the runtime keeps what it set up for a container. */
+  stateFile(id: string): string {
+    return join(this.#root, id, 'state.json')
+  }
+
   /** All containers, running or ended. */
   async list(): Promise<Container[]> {
     const { stdout } = await run('runc', ['--root', this.#root, 'list', '--format', 'json'], { timeoutMs: 20_000 })
     const parsed = listSchema.safeParse(JSON.parse(stdout))
     if (!parsed.success) throw new AioError('EXEC_ERROR', 'The answer of `runc list` could not be understood.')
     return parsed.data
-  }
-
-  /** Stops all processes of a container where they are. */
-  async pause(id: string): Promise<void> {
-    await run('runc', ['--root', this.#root, 'pause', id], { timeoutMs: 30_000 })
-  }
-
-  /** Lets the processes of a container go on. */
-  async resume(id: string): Promise<void> {
-    await run('runc', ['--root', this.#root, 'resume', id], { timeoutMs: 30_000 })
   }
 
   /** Ends a container and takes away all that is left of it; does nothing when there is none. */

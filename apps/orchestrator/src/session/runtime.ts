@@ -1,12 +1,15 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parseSessionId } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
 import { RootFilesystem } from '../rootfs/rootfs.ts'
 import { Archives } from './archives.ts'
 import { BaseCache } from './base.ts'
-import { Cgroups } from './cgroups.ts'
+import type { Cgroups } from './cgroups.ts'
 import { HelperContainers } from './helper.ts'
+import { whyUnmappable } from './mapped-mounts.ts'
+import { openCgroups } from './open-cgroups.ts'
 import { type SessionPaths, sessionPaths, shortHash } from './paths.ts'
+import { machineFacts, refusals } from './preflight.ts'
 import { Runc } from './runc.ts'
 import { loadSeccompProfile } from './seccomp.ts'
 import type { SessionServices } from './services.ts'
@@ -19,7 +22,7 @@ export interface GitIdentity {
 }
 
 /** What the parts of the session runtime share. */
-export interface SessionRuntime extends SessionServices {
+export interface SessionRuntime extends Omit<SessionServices, 'cgroups' | 'facts'> {
   now: () => Date
   store: SessionStore
   runc: Runc
@@ -29,6 +32,10 @@ export interface SessionRuntime extends SessionServices {
   helpers: HelperContainers
   bases: BaseCache
   archives: Archives
+  /** Why nothing may be started on this machine; empty when all is well. */
+  refusals: readonly string[]
+  /** True when each session can have a range of user ids of its own. */
+  hasOwnRanges: boolean
   identity: GitIdentity
   paths(sessionId: string): SessionPaths
   repoOf(sessionId: string): string
@@ -46,16 +53,30 @@ export async function openRuntime(services: SessionServices): Promise<SessionRun
   const now = services.now ?? (() => new Date())
   const rootfs = await RootFilesystem.open(aioRun, rootfsDir)
   const runc = new Runc(aioRun)
-  const cgroups = new Cgroups()
+  const cgroups = services.cgroups ?? openCgroups()
+  const version = (await run('runc', ['--version'], { allowFailure: true })).stdout
+  const facts = services.facts ?? machineFacts(/^runc version (\S+)/m.exec(version)?.[1], cgroups)
   const seccomp = loadSeccompProfile()
   const machine = shortHash(aioRun)
   const cgroupOf = (containerId: string) => `/aio-${machine}-${containerId}`
-  const paths = (sessionId: string) => sessionPaths(services.projects.paths(projectOf(sessionId)), aioRun, sessionId)
+  const why = await whyUnmappable(dirname(services.projects.paths('probe').dir))
+  if (why !== undefined)
+    services.log.warn(
+      { why },
+      'all sessions share one range of user ids, because owners of mounts cannot be mapped here',
+    )
+  const paths = (sessionId: string): SessionPaths => {
+    const project = services.projects.paths(projectOf(sessionId))
+    return sessionPaths(project, aioRun, sessionId, store.get(sessionId)?.uidBase)
+  }
+  const store = new SessionStore((record) => paths(record.session.id).record, now)
   const helpers = new HelperContainers({ aioRun, runc, rootfs, seccomp, cgroups, cgroupOf })
   return {
     ...services,
     now,
-    store: new SessionStore((record) => paths(record.session.id).record, now),
+    store,
+    hasOwnRanges: why === undefined,
+    refusals: refusals(facts, services.config),
     runc,
     cgroups,
     rootfs,

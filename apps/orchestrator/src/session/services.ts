@@ -3,6 +3,8 @@ import type { Logger } from '../log.ts'
 import type { ProjectPaths, ProjectRecord } from '../project/projects.ts'
 import type { Bootstrap } from '../rootfs/bootstrap.ts'
 import type { NewTerminal, TerminalState } from '../terminal/tmux.ts'
+import type { Cgroups } from './cgroups.ts'
+import type { MachineFacts } from './preflight.ts'
 
 /** What sessions need to know of projects. */
 export interface ProjectSource {
@@ -48,7 +50,8 @@ export interface DoorKeeper {
 
 /** Everything sessions work with. */
 export interface SessionServices {
-  config: Pick<OrchestratorConfig, 'aioHome' | 'aioRun' | 'rootfsDir' | 'isolation' | 'archiveDays'>
+  config: Pick<OrchestratorConfig, 'aioHome' | 'aioRun' | 'rootfsDir' | 'isolation' | 'archiveDays'> &
+    Partial<Pick<OrchestratorConfig, 'requirePatchedRuntime' | 'idlePauseMs'>>
   log: Logger
   orchestratorId: string
   projects: ProjectSource
@@ -57,6 +60,10 @@ export interface SessionServices {
   doors: DoorKeeper
   /** Now; the machine's clock when absent. */
   now?: () => Date
+  /** What this machine can isolate with; found out when absent. */
+  facts?: MachineFacts
+  /** Control groups; those of this machine when absent. */
+  cgroups?: Cgroups
   /** Fills a root filesystem; mmdebstrap when absent. */
   bootstrap?: Bootstrap
 }

@@ -56,6 +56,7 @@ export class SessionStore {
     const record = this.#records.get(id)
     if (record === undefined) return
     const session = { ...record.session, ...change.session, updatedAt: this.#now().toISOString() }
+    if (session.state !== 'paused') delete session.pause
     await this.put({ ...record, ...change, session })
   }
 

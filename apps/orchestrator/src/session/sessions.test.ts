@@ -254,7 +254,7 @@ describe('what can go wrong', () => {
     const hungry = await machine.create({ projectId: 'demo', name: 'hungry' })
     machine.launch = launch
     const killed = await machine.create({ projectId: 'demo', name: 'killed' })
-    process.kill((await machine.pidOf(killed.id)) ?? 0, 'SIGKILL')
+    process.kill((await machine.pidOf(killed.id)) ?? Number.NaN, 'SIGKILL')
     await until(() => machine.sessions.get(killed.id)?.exit !== undefined, 3_000)
     expect(machine.sessions.get(killed.id)?.exit?.reason).toBe('killed')
     await until(() => machine.sessions.get(hungry.id)?.exit !== undefined, 20_000)
@@ -264,7 +264,7 @@ describe('what can go wrong', () => {
   }, 30_000)
   it('writes a record that a cut can never turn into another one', async () => {
     const record = await readFile(join(machine.projects.paths('demo').bundles, 'demo_one/session.json'), 'utf8')
-    expect(JSON.parse(record)).toMatchObject({ phase: 'launched', session: { state: 'running' } })
+    expect(JSON.parse(record)).toMatchObject({ phase: 'ran', session: { state: 'running' } })
   })
 })
 

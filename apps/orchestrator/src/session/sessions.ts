@@ -7,6 +7,7 @@ import {
   type CommandOutput,
   containerIdOf,
   type ExportFormat,
+  type LimitsRequest,
   type OrchestratorEvent,
   parseSessionId,
   type Session,
@@ -24,10 +25,14 @@ import { HomeComing } from './home-coming.ts'
 import { type HostProcess, isAlive } from './host-process.ts'
 import { SessionLife } from './life.ts'
 import { workspaceOf } from './paths.ts'
+import { pauseSession, resumeSession } from './pause.ts'
+import { restartSession } from './restart.ts'
 import { restoreSession } from './restore.ts'
 import { describeRisk, findWorkAtRisk, isNothing } from './risk.ts'
 import { openRuntime, type SessionRuntime } from './runtime.ts'
 import type { SessionServices } from './services.ts'
+import { changeLimits } from './session-limits.ts'
+import { type OpenStats, StatsStream } from './stats.ts'
 import { terminateAll, terminateSession } from './terminate.ts'
 
 /** Between two looks for archives that are older than they must be kept, in milliseconds. */
@@ -141,7 +146,7 @@ export class Sessions implements AsyncDisposable {
       try {
         return await terminateSession(this.#runtime, this.#homeComing, id, options, steps)
       } finally {
-        if (this.get(id)?.state === 'running') this.#life.watch(id)
+        if (isAlive(this.#runtime.store.get(id)?.process)) this.#life.watch(id)
         await this.rootfs.prune()
       }
     })
@@ -174,7 +179,7 @@ export class Sessions implements AsyncDisposable {
     } finally {
       this.#closed.delete(projectId)
       for (const goOn of resume) goOn()
-      for (const id of ids) if (this.get(id)?.state === 'running') this.#life.watch(id)
+      for (const id of ids) if (isAlive(this.#runtime.store.get(id)?.process)) this.#life.watch(id)
     }
   }
 
@@ -190,6 +195,60 @@ export class Sessions implements AsyncDisposable {
       `Project ${projectId} has ${ids.length === 1 ? 'a session' : `${ids.length} sessions`}. With it would be lost, of ${said.join('; of ')}${more}. Terminate them first, or delete it anyway with --force: each is archived first.`,
       { details: { sessions } },
     )
+  }
+
+  /** Freezes a session's processes. @throws AioError NOT_FOUND; NOT_RUNNING; EXEC_ERROR when they do not stand still. */
+  async pause(id: string): Promise<Session> {
+    return await this.#alone(id, async () => {
+      this.#requireAlive(id)
+      if (this.require(id).state !== 'paused') await pauseSession(this.#runtime, id, 'asked')
+      return this.require(id)
+    })
+  }
+
+  /** Lets a paused session go on. @throws AioError NOT_FOUND; NOT_RUNNING when its process has ended. */
+  async resume(id: string): Promise<Session> {
+    return await this.#alone(id, async () => {
+      this.#requireAlive(id)
+      if (this.require(id).pause?.reason === 'disk') this.#life.limits.grantDiskGrace(id)
+      if (this.require(id).state === 'paused') await resumeSession(this.#runtime, id)
+      return this.require(id)
+    })
+  }
+
+  /**
+   * Starts a session's agent anew, also when it has ended; workspace and home stay.
+   *
+   * @throws AioError NOT_FOUND; AGENT_NOT_READY before anything is stopped; the others of {@link restartSession}.
+   */
+  async restart(id: string, prompt: string | undefined, steps: Steps): Promise<Session> {
+    return await this.#alone(id, async () => {
+      this.require(id)
+      this.#life.unwatch(id)
+      this.#life.limits.forget(id)
+      const process = await restartSession(this.#runtime, id, prompt, steps)
+      if (isAlive(process)) this.#life.watch(id)
+      else await this.#life.end(id)
+      return this.require(id)
+    })
+  }
+
+  /** Changes what a session may use, at once. @throws AioError NOT_FOUND; LIMIT when it uses more memory than that. */
+  async setLimits(id: string, limits: LimitsRequest): Promise<Session> {
+    return await this.#alone(id, async () => {
+      await changeLimits(this.#runtime, id, limits)
+      const { pause, limits: now } = this.require(id)
+      const used = (this.#life.limits.diskBytes(id) ?? 0) / 1024 ** 2
+      if (pause?.reason === 'disk' && now !== undefined && used <= now.diskMb) await resumeSession(this.#runtime, id)
+      return this.require(id)
+    })
+  }
+
+  /** Measures a session for one watcher for as long as that is open. */
+  openStats(options: OpenStats): StatsStream {
+    const { cgroups, cgroupOf, now } = this.#runtime
+    const diskBytes = (id: string) => this.#life.limits.diskBytes(id)
+    return new StatsStream({ require: (id) => this.require(id), cgroups, cgroupOf, diskBytes, now }, options)
   }
 
   /** What removing a session would lose. */
@@ -212,9 +271,12 @@ export class Sessions implements AsyncDisposable {
    */
   execArgv(id: string, argv: readonly string[], options: { cwd?: string } = {}): { file: string; args: string[] } {
     const { state } = this.require(id)
-    const { process } = this.#runtime.store.require(id)
-    if (state !== 'running' || process === undefined || !isAlive(process))
-      throw new AioError('NOT_RUNNING', `The session ${id} is ${state}, so nothing can be run in it.`)
+    this.#requireAlive(id)
+    if (state !== 'running')
+      throw new AioError(
+        'NOT_RUNNING',
+        `The session ${id} is ${state}, so nothing can be run in it. Let it go on: aio sessions resume ${id}`,
+      )
     const cwd = posix.resolve(workspaceOf(id), options.cwd ?? '.')
     const [file = 'runc', ...args] = this.#runtime.runc.execArgv(containerIdOf(id), argv, cwd)
     return { file, args }
@@ -252,12 +314,21 @@ export class Sessions implements AsyncDisposable {
     })
   }
 
+  #requireAlive(id: string): void {
+    const { state } = this.require(id)
+    if (isAlive(this.#runtime.store.require(id).process) && state !== 'starting') return
+    throw new AioError(
+      'NOT_RUNNING',
+      `The session ${id} is ${state}, so nothing runs in it. Start it anew: aio sessions restart ${id}`,
+    )
+  }
+
   /** One creation or removal at a time for a session; the watch over its life leaves it alone meanwhile. */
   async #alone<T>(id: string, action: () => Promise<T>): Promise<T> {
     const projectId = parseSessionId(id)?.projectId ?? ''
     if (this.#closed.has(projectId)) throw new AioError('CONFLICT', `The project ${projectId} is being deleted.`)
     if (this.#busy.has(id))
-      throw new AioError('CONFLICT', `The session ${id} is being made or removed. Try again in a moment.`)
+      throw new AioError('CONFLICT', `The session ${id} is being made, changed or removed. Try again in a moment.`)
     this.#busy.add(id)
     const resume = this.#life.pause(id)
     try {

@@ -6,12 +6,12 @@ import { syncDirectory } from '../disk/write-file-durably.ts'
 import { run } from '../process/run.ts'
 import { archiveSession } from './archive.ts'
 import { stampOf } from './archives.ts'
-import { removeContainer } from './create.ts'
 import { describeFailure, type HomeComing } from './home-coming.ts'
 import { hostGit, inTurn } from './host-git.ts'
 import { unmount } from './mounts.ts'
 import { describeRisk, findWorkAtRisk, isNothing } from './risk.ts'
 import { projectOf, type SessionRuntime } from './runtime.ts'
+import { removeContainer } from './start.ts'
 import { removeWorktree } from './worktree.ts'
 
 /** Bundles of removed sessions are renamed to this before they are deleted, so that a crash leaves no half session. */

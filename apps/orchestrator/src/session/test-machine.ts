@@ -8,6 +8,7 @@ import { Projects } from '../project/projects.ts'
 import { type Bootstrap, bootstrapDebian } from '../rootfs/bootstrap.ts'
 import { Tmux } from '../terminal/tmux.ts'
 import { mountPoints, unmount } from './mounts.ts'
+import { openCgroups } from './open-cgroups.ts'
 import { shortHash } from './paths.ts'
 import { Runc } from './runc.ts'
 import type { AgentSource, DoorKeeper, Launch } from './services.ts'
@@ -22,6 +23,8 @@ export class TestMachine implements AsyncDisposable {
   readonly attached = new Map<string, number>()
   launch: Launch = { argv: ['/bin/bash', '--norc', '--noprofile'], env: {} }
   readonly tmux: Tmux
+  /** How freely agents were started, in order. */
+  readonly permissions: string[] = []
   failAttach = false
   bootstrap: Bootstrap | undefined
   /** What could not be undone. */
@@ -68,9 +71,12 @@ export class TestMachine implements AsyncDisposable {
   }
 
   /** Opens the rooms as a new orchestrator would, over what is there. */
-  async openSessions(isolation: 'full' | 'degraded' = 'full'): Promise<Sessions> {
+  async openSessions(isolation: 'full' | 'degraded' = 'full', idlePauseMs = 0): Promise<Sessions> {
     const sessions = await Sessions.open({
-      config: { aioHome: this.home, aioRun: this.run, rootfsDir: join(this.dir, 'rootfs'), isolation, archiveDays: 90 },
+      config: {
+        ...{ aioHome: this.home, aioRun: this.run, rootfsDir: join(this.dir, 'rootfs') },
+        ...{ isolation, idlePauseMs, archiveDays: 90 },
+      },
       log: quiet,
       orchestratorId: ORCHESTRATOR_ID,
       projects: this.projects,
@@ -82,6 +88,13 @@ export class TestMachine implements AsyncDisposable {
     sessions.onChange((event) => this.events.push(event))
     this.#sessions = sessions
     return sessions
+  }
+
+  /** What a new orchestrator does after the old one has ended: the sessions are as they were. */
+  async reopen(isolation: 'full' | 'degraded' = 'full', idlePauseMs = 0): Promise<void> {
+    await this.sessions[Symbol.asyncDispose]()
+    await this.openSessions(isolation, idlePauseMs)
+    await this.sessions.adopt()
   }
 
   /** Makes a project from a repository with these files. */
@@ -159,6 +172,11 @@ export class TestMachine implements AsyncDisposable {
     return (await this.runc.list()).find((container) => container.id === containerIdOf(id))?.pid
   }
 
+  /** Makes a container's processes stand still behind everyone's back, or go on. */
+  setFrozen(container: string, isFrozen: boolean): void {
+    openCgroups().setFrozen(`/aio-${shortHash(this.run)}-${container}`, isFrozen)
+  }
+
   /** What of a session is left anywhere on this machine. */
   async leftovers(id: string): Promise<string[]> {
     const name = containerIdOf(id)
@@ -190,7 +208,10 @@ export class TestMachine implements AsyncDisposable {
     return {
       agentsDir: join(this.home, 'agents'),
       choose: (requested) => ({ agent: requested ?? 'shell' }),
-      launch: () => this.launch,
+      launch: (_agent, { isolation }) => {
+        this.permissions.push(isolation)
+        return this.launch
+      },
       seedHome: async (_agent, home) => await writeFile(join(home, '.profile'), '# seeded\n'),
     }
   }

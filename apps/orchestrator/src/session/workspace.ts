@@ -1,12 +1,13 @@
-import { chown, constants, copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { chown, constants, copyFile, mkdir, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
 import { inTurn } from './host-git.ts'
-import { isMounted } from './mounts.ts'
+import { type MappedMount, mountMapped } from './mapped-mounts.ts'
+import { isMounted, unmount } from './mounts.ts'
 import type { SessionPaths } from './paths.ts'
 import type { GitIdentity } from './runtime.ts'
-import { AGENT_HOST_UID } from './uid-range.ts'
+import { AGENT_HOST_UID, UID_BASE } from './uid-range.ts'
 
 /** What a session's own repository begins with, on top of its base. */
 export interface OwnRepository {
@@ -86,8 +87,42 @@ export async function mountWorkspace(paths: SessionPaths, commit: string): Promi
   await inTurn(paths.worktree, async () => await mountOnce(paths, commit))
 }
 
-async function mountOnce(paths: SessionPaths, commit: string): Promise<void> {
+/** Makes a session's home ready to be mounted into its container, unless that has been done. */
+export async function mountHome(paths: SessionPaths): Promise<void> {
+  if (paths.uidBase === UID_BASE || isMounted(paths.mappedHome)) return
+  await mountMapped(paths.uidBase, [homeMount(paths)])
+}
+
+/** Takes back what {@link mountHome} did; a container that runs keeps it. */
+export async function unmountHome(paths: SessionPaths): Promise<void> {
+  if (paths.uidBase === UID_BASE) return
+  await unmount(paths.mappedHome)
+  // Only empty directories: should the home still be mounted there, nothing of it may go.
+  for (const path of [paths.mappedHome, paths.mapping]) await rmdir(path).catch(ignoreAbsent)
+}
+
+/** {@link mountWorkspace} and {@link mountHome} of a new session, in one go. */
+export async function mountAll(paths: SessionPaths, commit: string): Promise<void> {
+  await inTurn(paths.worktree, async () => await mountOnce(paths, commit, true))
+}
+
+function homeMount({ home, mappedHome }: SessionPaths): MappedMount {
+  return { type: 'bind', source: home, target: mappedHome }
+}
+
+function ignoreAbsent(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error
+}
+
+async function mountOnce(paths: SessionPaths, commit: string, withHome = false): Promise<void> {
   if (isMounted(paths.worktree)) return
+  if (paths.uidBase !== UID_BASE) {
+    const base = join(paths.bundle, '../../.bases', commit)
+    const scratch = join(paths.mapping, 'workspace')
+    const overlay: MappedMount = { type: 'overlay', base, layers: paths.bundle, target: paths.worktree, scratch }
+    await mountMapped(paths.uidBase, withHome ? [overlay, homeMount(paths)] : [overlay])
+    return
+  }
   // Relative, because a colon or comma in the path of PROJECTS_DIR would be taken for a separator.
   const layers = `lowerdir=../../.bases/${commit},upperdir=upper,workdir=work`
   const result = await run(

@@ -31,6 +31,10 @@ class FakeSessions implements TerminalSessions {
   list(): Session[] {
     return [...this.sessions.values()]
   }
+  async resume(id: string): Promise<Session> {
+    this.set(id, 'running')
+    return this.require(id)
+  }
   terminalOf(id: string): { tmuxName: string; logFile: string } {
     return { tmuxName: `claude-${id}`, logFile: join(dir, `${id}.log`) }
   }

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import {
   AioError,
   type OrchestratorEvent,
+  pausedText,
   type Session,
   type TerminalItem,
   type TerminalSize,
@@ -23,6 +24,7 @@ export interface TerminalSessions {
   /** @throws AioError NOT_FOUND */
   require(id: string): Session
   list(): Session[]
+  resume(id: string): Promise<Session>
   terminalOf(id: string): { tmuxName: string; logFile: string }
   onChange(listener: (event: OrchestratorEvent) => void): () => void
 }
@@ -106,7 +108,7 @@ export class Terminals {
    * @throws AioError NOT_FOUND; NOT_RUNNING when its terminal is gone.
    */
   async input(sessionId: string, text: string): Promise<void> {
-    this.#sessions.require(sessionId)
+    await this.#wake(sessionId)
     await this.#tmux.input(this.#sessions.terminalOf(sessionId).tmuxName, text).catch(asNotRunning)
   }
 
@@ -138,6 +140,14 @@ export class Terminals {
       opened.value.viewers.clear()
       await opened.value.log[Symbol.asyncDispose]()
     }
+  }
+
+  /** One that was paused because nothing happened goes on when something does; any other pause is a person's business. */
+  async #wake(sessionId: string): Promise<void> {
+    const { pause } = this.#sessions.require(sessionId)
+    if (pause === undefined) return
+    if (pause.reason !== 'idle') throw new AioError('NOT_RUNNING', pausedText(sessionId))
+    await this.#sessions.resume(sessionId)
   }
 
   async #start(options: OpenTerminal, isClosed: () => boolean): Promise<OpenViewer | undefined> {

@@ -10,6 +10,7 @@ import {
   orchestratorIdSchema,
   projectIdSchema,
   type Session,
+  type StatsItem,
   sessionIdSchema,
   streamIdSchema,
 } from '@ai-orchestration/protocol'
@@ -91,6 +92,56 @@ export const sessionsRouter = router({
     .subscription(
       ({ ctx, input, signal }): AsyncGenerator<ExecItem, void> =>
         ctx.services.streams.export(ctx.principal, input, { peer: ctx.peer, signal }),
+    ),
+  pause: procedure('operator')
+    .input(BUILT_IN_COMMANDS.pause_session.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'pause_session',
+          { input, commandId },
+          BUILT_IN_COMMANDS.pause_session.output,
+        ),
+    ),
+  resume: procedure('operator')
+    .input(BUILT_IN_COMMANDS.resume_session.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'resume_session',
+          { input, commandId },
+          BUILT_IN_COMMANDS.resume_session.output,
+        ),
+    ),
+  restart: procedure('operator')
+    .input(BUILT_IN_COMMANDS.restart_session.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'restart_session',
+          { input, commandId },
+          BUILT_IN_COMMANDS.restart_session.output,
+        ),
+    ),
+  setLimits: procedure('operator')
+    .input(BUILT_IN_COMMANDS.set_limits.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'set_limits',
+          { input, commandId },
+          BUILT_IN_COMMANDS.set_limits.output,
+        ),
+    ),
+  stats: procedure('viewer')
+    .input(z.strictObject({ sessionId: sessionIdSchema }))
+    .subscription(
+      ({ ctx, input, signal }): AsyncGenerator<StatsItem['stats'], void> =>
+        ctx.services.streams.stats(input.sessionId, { peer: ctx.peer, signal }),
     ),
   exec: procedure('operator')
     .input(execRequestSchema)

@@ -1,4 +1,11 @@
-import { AioError, type ExecItem, LIMITS, streamItemBytes, type TerminalItem } from '@ai-orchestration/protocol'
+import {
+  AioError,
+  type ExecItem,
+  LIMITS,
+  type StatsItem,
+  streamItemBytes,
+  type TerminalItem,
+} from '@ai-orchestration/protocol'
 
 /** What a flow needs of its surroundings. */
 export interface FlowPort {
@@ -21,7 +28,7 @@ const QUEUE_MAX_ITEMS = 65_536
  * The way of one stream's items from the orchestrator to one viewer. Credit is given back only as the viewer's socket takes
  * what came, so a viewer that stalls makes the orchestrator stop sending, and nothing is lost or piled up here.
  */
-export class Flow<Item extends TerminalItem | ExecItem> {
+export class Flow<Item extends TerminalItem | ExecItem | StatsItem> {
   #queue: { item: Item; bytes: number }[] = []
   #queuedBytes = 0
   #end: { error: AioError | undefined } | undefined

@@ -5,6 +5,9 @@ import {
   type ExportRequest,
   LIMITS,
   type Principal,
+  pausedText,
+  type SessionStats,
+  type StatsItem,
   type StreamFrame,
   type StreamOrder,
   type TerminalItem,
@@ -65,6 +68,19 @@ export class Streams {
     }
   }
 
+  /** What a session uses, every two seconds for as long as somebody reads. @throws AioError */
+  async *stats(sessionId: string, call: StreamCall): AsyncGenerator<SessionStats, void> {
+    const board = this.#boardOf(sessionId)
+    const streamId = ulid()
+    const flow = new Flow<StatsItem>()
+    board.open(streamId, { type: 'stats', flow }, { type: 'open_stats', streamId, sessionId })
+    try {
+      for await (const { stats } of this.#deliver(board, streamId, flow, call)) yield stats
+    } finally {
+      board.close(streamId)
+    }
+  }
+
   /** Runs a program inside a session; ends behind its exit. Closing early ends the program. @throws AioError */
   async *exec(principal: Principal, request: ExecRequest, call: StreamCall): AsyncGenerator<ExecItem, void> {
     const order: StreamOrder = { type: 'open_exec', streamId: request.execId, request }
@@ -113,8 +129,10 @@ export class Streams {
     await board.drainedBelow(LIMITS.bufferSoftBytes)
   }
 
-  /** Types into a session's terminal. @throws AioError NOT_FOUND, ORCHESTRATOR_OFFLINE, LIMIT */
+  /** Types into a session's terminal. @throws AioError NOT_FOUND, NOT_RUNNING when it is paused, ORCHESTRATOR_OFFLINE, LIMIT */
   write(sessionId: string, data: string): void {
+    const { pause } = this.#fleet.requireSession(sessionId)
+    if (pause !== undefined && pause.reason !== 'idle') throw new AioError('NOT_RUNNING', pausedText(sessionId))
     this.#boardOf(sessionId).order({ type: 'terminal_input', sessionId, data })
   }
 
@@ -138,7 +156,7 @@ export class Streams {
     for (const frame of frames) board.receive(frame)
   }
 
-  #deliver<Item extends TerminalItem | ExecItem>(
+  #deliver<Item extends TerminalItem | ExecItem | StatsItem>(
     board: Switchboard,
     streamId: string,
     flow: Flow<Item>,

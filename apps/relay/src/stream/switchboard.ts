@@ -1,6 +1,7 @@
 import {
   AioError,
   type ExecItem,
+  type StatsItem,
   type StreamFrame,
   type StreamOrder,
   type TerminalItem,
@@ -13,6 +14,7 @@ import type { Flow } from './flow.ts'
 export type OpenStream =
   | { type: 'terminal'; flow: Flow<TerminalItem> }
   | { type: 'exec'; flow: Flow<ExecItem>; tokenId: string }
+  | { type: 'stats'; flow: Flow<StatsItem> }
 
 const STREAMS_MAX = 1_024 // per orchestrator
 const ORDERS_MAX_BYTES = 4 * 1024 * 1024 // input that waits for one orchestrator's stream socket
@@ -105,6 +107,9 @@ export class Switchboard {
         stream.flow.push(frame.item)
         if (frame.item.type === 'exit') this.#finish(frame.streamId, stream)
         return
+      case 'stats':
+        if (stream.type === 'stats') stream.flow.push(frame.item)
+        return
       case 'closed':
         this.#finish(frame.streamId, stream, frame.error === undefined ? undefined : AioError.fromWire(frame.error))
         return
@@ -131,7 +136,7 @@ export class Switchboard {
 }
 
 function broken(stream: OpenStream): AioError {
-  return stream.type === 'terminal'
+  return stream.type !== 'exec'
     ? new AioError('UNAVAILABLE', 'The connection with the orchestrator broke. The session goes on; watch it again.')
     : new AioError(
         'INTERRUPTED',

@@ -30,7 +30,7 @@ export function faceOf(
   orchestrator: Orchestrator | undefined,
   creation: CommandView | undefined,
 ): SessionFace {
-  if (orchestrator?.state === 'offline' && (session.state === 'running' || session.state === 'starting'))
+  if (orchestrator?.state === 'offline' && session.state !== 'stopped' && session.state !== 'failed')
     return {
       glyph: 'offline',
       word: 'Offline',
@@ -43,6 +43,8 @@ export function faceOf(
       return { glyph: 'starting', word: 'Starting', doing: startingLine(creation), isStale }
     case 'running':
       return { glyph: 'working', word: 'Running', doing: session.notice ?? runningLine(session), isStale }
+    case 'paused':
+      return { glyph: 'paused', word: 'Paused', doing: pauseLine(session), isStale }
     case 'stopped':
       return { ...endedFace(session.exit), doing: exitLine(session.exit), isStale }
     case 'failed':
@@ -62,6 +64,10 @@ export function exitLine(exit: SessionExit | undefined): string {
       return 'Stopped from outside'
     case 'oom':
       return 'Stopped: out of memory'
+    case 'pids_limit':
+      return 'Stopped: it could start no more processes'
+    case 'disk_limit':
+      return 'Stopped: it took more disk than it may'
     case 'tmux_gone':
       return 'Stopped: its terminal server went away'
     case 'reboot':
@@ -75,9 +81,27 @@ export function exitLine(exit: SessionExit | undefined): string {
 
 function endedFace(exit: SessionExit | undefined): { glyph: GlyphState; word: string } {
   if (exit?.reason === 'exited' && exit.code === 0) return { glyph: 'done', word: 'Done' }
-  if (exit?.reason === 'oom' || (exit?.reason === 'exited' && exit.code !== undefined))
+  if (isLimit(exit) || (exit?.reason === 'exited' && exit.code !== undefined))
     return { glyph: 'failed', word: 'Stopped' }
   return { glyph: 'paused', word: 'Stopped' }
+}
+
+function isLimit(exit: SessionExit | undefined): boolean {
+  return exit?.reason === 'oom' || exit?.reason === 'pids_limit' || exit?.reason === 'disk_limit'
+}
+
+function pauseLine({ pause }: Session): string {
+  switch (pause?.reason) {
+    case 'disk':
+      return 'Paused: it took more disk than it may. Raise its limit to go on'
+    case 'idle':
+      return 'Paused, because nothing had happened for a while'
+    case 'asked':
+    case undefined:
+      return 'Paused; its processes are frozen'
+    default:
+      return pause?.reason satisfies never
+  }
 }
 
 function startingLine(creation: CommandView | undefined): string {

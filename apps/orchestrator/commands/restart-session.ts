@@ -1,0 +1,8 @@
+import { BUILT_IN_COMMANDS } from '@ai-orchestration/protocol'
+import { defineCommand } from '../src/command/define-command.ts'
+
+/** `restart_session`: starts a session's agent anew in the same workspace and home. */
+export const command = defineCommand(
+  BUILT_IN_COMMANDS.restart_session,
+  async ({ sessionId, prompt }, { sessions, steps }) => await sessions.restart(sessionId, prompt, steps),
+)

@@ -1,0 +1,77 @@
+# Mounts directories with their owners' ids mapped to another range (mount_setattr(2), Linux 5.12 and later), which mount(8)
+# can do from util-linux 2.39 on only, and overlays made of such directories.
+#
+# perl mount-mapped.pl UNSHARE MOUNT UMOUNT FROM TO COUNT (bind SOURCE TARGET | overlay BASE LAYERS TARGET SCRATCH)...
+#
+# The first three are the numbers of these system calls. Ids FROM… on disk appear as TO…; the host's root stays itself, for
+# the overlay makes entries in its work directory as root.
+use strict;
+use warnings;
+
+use constant { AT_FDCWD => -100, OPEN_TREE_CLONE => 1, CLOEXEC => 02000000, AT_EMPTY_PATH => 0x1000 };
+use constant { MOUNT_ATTR_IDMAP => 0x00100000, MOVE_MOUNT_F_EMPTY_PATH => 4, CLONE_NEWUSER => 0x10000000 };
+use constant { MS_NOSUID => 2, MS_NODEV => 4, MNT_DETACH => 2 };
+# The same on every architecture.
+use constant { OPEN_TREE => 428, MOVE_MOUNT => 429, MOUNT_SETATTR => 442 };
+
+my ($unshare, $mount, $umount, $from, $to, $count, @jobs) = @ARGV;
+my $range = user_namespace();
+while (my $job = shift @jobs) {
+    if ($job eq 'bind') { mapped(splice @jobs, 0, 2) }
+    elsif ($job eq 'overlay') { overlay(splice @jobs, 0, 4) }
+    else { die "unknown job $job\n" }
+}
+
+# A user namespace lives for as long as someone holds it; the child is only there to make one.
+sub user_namespace {
+    pipe(my $made, my $tell_made) && pipe(my $done, my $tell_done) or die "pipe: $!\n";
+    my $child = fork() // die "fork: $!\n";
+    if ($child == 0) {
+        close $made; close $tell_done;
+        syscall($unshare + 0, CLONE_NEWUSER) == 0 or do { print STDERR "unshare: $!\n"; exit 1 };
+        syswrite $tell_made, 'x';
+        sysread $done, my $end, 1;
+        exit 0;
+    }
+    close $tell_made; close $done;
+    sysread($made, my $sign, 1) or die "no user namespace can be made\n";
+    for my $kind ('uid', 'gid') {
+        open my $map, '>', "/proc/$child/${kind}_map" or die "${kind}_map: $!\n";
+        syswrite $map, "0 0 1\n$from $to $count\n" or die "${kind}_map: $!\n";
+    }
+    open my $namespace, '<', "/proc/$child/ns/user" or die "user namespace: $!\n";
+    close $tell_done;
+    waitpid $child, 0;
+    return $namespace;
+}
+
+sub mapped {
+    my ($source, $target) = @_;
+    my $empty = '';
+    my $tree = syscall(OPEN_TREE, AT_FDCWD, "$source", OPEN_TREE_CLONE | CLOEXEC);
+    die "open_tree $source: $!\n" if $tree < 0;
+    my $attributes = pack 'QQQQ', MOUNT_ATTR_IDMAP, 0, 0, fileno $range;
+    syscall(MOUNT_SETATTR, $tree, $empty, AT_EMPTY_PATH, $attributes, length $attributes) == 0
+        or die "mount_setattr $source: $!\n";
+    syscall(MOVE_MOUNT, $tree, $empty, AT_FDCWD, "$target", MOVE_MOUNT_F_EMPTY_PATH) == 0
+        or die "move_mount $target: $!\n";
+}
+
+# The overlay keeps its layers; the places where they were mounted are needed for a moment only.
+sub overlay {
+    my ($base, $layers, $target, $scratch) = @_;
+    mapped($base, "$scratch/base");
+    my $is_mounted = eval { mapped($layers, "$scratch/layers"); 1 };
+    my $problem = $@;
+    if ($is_mounted) {
+        my ($name, $type) = ('aio', 'overlay');
+        # Relative, because containers can read these options, and they are not to learn the host's paths.
+        my $options = 'lowerdir=base,upperdir=layers/upper,workdir=layers/work';
+        $is_mounted = chdir($scratch) && syscall($mount + 0, $name, "$target", $type, MS_NOSUID | MS_NODEV, $options) == 0;
+        $problem = "mount $target: $!\n" unless $is_mounted;
+        chdir '/';
+        syscall($umount + 0, "$scratch/layers", MNT_DETACH);
+    }
+    syscall($umount + 0, "$scratch/base", MNT_DETACH);
+    die $problem unless $is_mounted;
+}

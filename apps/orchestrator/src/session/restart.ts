@@ -1,0 +1,61 @@
+import { AioError, toAioError } from '@ai-orchestration/protocol'
+import type { Steps } from '../command/steps.ts'
+import { currentBootId, type HostProcess } from './host-process.ts'
+import { writeConfig } from './launch.ts'
+import { workspaceOf } from './paths.ts'
+import { refuseUnsafe } from './preflight.ts'
+import type { SessionRuntime } from './runtime.ts'
+import { removeContainer, startSession } from './start.ts'
+import { mountWorkspace } from './workspace.ts'
+
+/**
+ * Starts a session's agent anew, whether it runs, is paused or has ended: same workspace, same home, same permission.
+ * When it cannot be started the session is `failed` and keeps its work.
+ *
+ * @throws AioError AGENT_NOT_READY, CONFLICT before anything is stopped; the others of {@link startSession}.
+ */
+export async function restartSession(
+  runtime: SessionRuntime,
+  id: string,
+  prompt: string | undefined,
+  steps: Steps,
+): Promise<HostProcess> {
+  const { agents, config, doors, store, now } = runtime
+  const record = store.require(id)
+  refuseUnsafe(runtime.refusals)
+  const { session } = record
+  const { agent } = agents.choose(session.agent)
+  // A restart never loosens what an agent may do without asking; it may tighten it.
+  const isFree = (record.permission ?? session.isolation) === 'full' && config.isolation === 'full'
+  const permission = isFree ? 'full' : 'degraded'
+  const launch = agents.launch(agent, {
+    ...(prompt === undefined ? {} : { prompt }),
+    workspace: workspaceOf(id),
+    isolation: permission,
+  })
+  try {
+    await steps.run('Stop', async () => {
+      await doors.detach(id)
+      await removeContainer(runtime, id)
+      await store.change(id, {
+        // Whatever happens from here on, nothing takes its workspace for one that nothing has run in.
+        phase: 'ran',
+        bootId: currentBootId(),
+        process: undefined,
+        permission,
+        gateway: launch.gateway,
+        session: { state: 'starting', exit: undefined, reached: undefined, notice: undefined },
+      })
+    })
+    await steps.run('Workspace', async () => {
+      await mountWorkspace(runtime.paths(id), session.base.commit)
+      await writeConfig(runtime, id, launch)
+    })
+    return await startSession(runtime, id, launch, steps)
+  } catch (error) {
+    await removeContainer(runtime, id)
+    const exit = { reason: 'unknown' as const, at: now().toISOString(), lastLines: [toAioError(error).message] }
+    await store.change(id, { session: { state: 'failed', exit }, process: undefined })
+    throw error instanceof AioError ? error : toAioError(error, 'EXEC_ERROR')
+  }
+}
