@@ -1,4 +1,4 @@
-// `pnpm soak [--minutes 10] [--seed N] [--load 30] [--json]`: the platform under load and random faults; exit status 1 when a promise broke.
+// `pnpm soak [--minutes 10] [--seed N] [--load 30] [--only TEXT] [--json]`: the platform under load and random faults; exit status 1 when a promise broke.
 import { parseArgs } from 'node:util'
 import { type SoakSummary, soak } from './soak.ts'
 
@@ -7,6 +7,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     load: { type: 'string', default: '30' },
+    only: { type: 'string', default: '' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -16,7 +17,7 @@ if (!isPositive(minutes) || !isPositive(load) || seed === undefined || !Number.i
   process.exit(2)
 }
 console.error(`seed ${seed}: pnpm soak --minutes ${minutes} --seed ${seed} --load ${load}`)
-const summary = await soak({ minutes, seed, load, say: (line) => console.error(line) })
+const summary = await soak({ minutes, seed, load, only: values.only, say: (line) => console.error(line) })
 if (values.json) console.log(JSON.stringify(summary, undefined, 2))
 else print(summary)
 process.exit(summary.violations.length === 0 ? 0 : 1)

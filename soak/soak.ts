@@ -16,6 +16,8 @@ export interface SoakOptions {
   seed: number
   /** Part of the measured capacity that clients ask for, in percent. */
   load: number
+  /** Only faults whose name has this in it. */
+  only: string
   /** Takes one line per thing that happens. */
   say: (line: string) => void
 }
@@ -56,7 +58,7 @@ const RESTARTS_UNTIL = 0.4
 const STORM_CLIENTS = 1_000
 
 /** Runs the whole platform under load and faults for some minutes, and says what did not hold. */
-export async function soak({ minutes, seed, load, say }: SoakOptions): Promise<SoakSummary> {
+export async function soak({ minutes, seed, load, only, say }: SoakOptions): Promise<SoakSummary> {
   const random = new Random(seed)
   const ledger = new Ledger()
   const begun = performance.now()
@@ -77,7 +79,7 @@ export async function soak({ minutes, seed, load, say }: SoakOptions): Promise<S
   const sampling = new AbortController()
   const sampled = sampleUntil(sampling.signal, vitals, world)
   const faults: SoakSummary['faults'] = []
-  const deck = new Deck(random)
+  const deck = new Deck(random, only)
   let reported = 0
   while (performance.now() < endsAt) {
     const startedAt = performance.now()
@@ -111,10 +113,12 @@ export async function soak({ minutes, seed, load, say }: SoakOptions): Promise<S
 /** Faults in a random order, each once before any comes again. */
 class Deck {
   readonly #random: Random
+  readonly #all: readonly Fault[]
   #left: Fault[] = []
 
-  constructor(random: Random) {
+  constructor(random: Random, only: string) {
     this.#random = random
+    this.#all = FAULTS.filter(({ name }) => name.includes(only))
   }
 
   next(mayRestart: boolean): Fault {
@@ -124,8 +128,8 @@ class Deck {
     const preferred = mayRestart && this.#random.next() < 0.5 ? others.filter(fits) : others
     const from = preferred.length > 0 ? preferred : others
     if (from.length === 0) {
-      this.#left = [...FAULTS]
-      return this.next(mayRestart)
+      this.#left = [...this.#all]
+      return this.next(mayRestart || this.#all.every(({ restarts }) => restarts !== undefined))
     }
     const fault = this.#random.pick(from)
     this.#left = this.#left.filter((one) => one !== fault)
@@ -153,7 +157,10 @@ async function inject(
 ): Promise<{ name: string; did: string; tookMs: number; healedMs: number }> {
   const longestMs = random.next() < LONG_SHARE ? LONG_MS : SHORT_MS
   const startedAt = performance.now()
-  const did = await act({ world, ledger, random, longestMs, stormClients: STORM_CLIENTS })
+  const did = await act({ world, ledger, random, longestMs, stormClients: STORM_CLIENTS }).catch((error: unknown) => {
+    ledger.violates(`${name} could not be done to the end: ${String(error)}\n${world.lastWords()}`)
+    return 'failed'
+  })
   const overAt = performance.now()
   await world.healed().catch((error: unknown) => ledger.violates(`C-5 after ${name}: ${String(error)}`))
   return {

@@ -68,11 +68,14 @@ export async function stockWatcher(world: World, ledger: Ledger, name: string): 
 export async function slowReader(world: World, ledger: Ledger, name: string, random: Random): Promise<Watcher> {
   const client = world.client()
   const stopped = new AbortController()
+  let readsUntil = 0
   const reading = (async () => {
     try {
       for await (const event of client.events()) {
         ledger.sees(name, event, { maySeeGap: true })
-        if (random.next() < 0.001) await sleep(random.between(500, 8_000), undefined, { signal: stopped.signal })
+        if (performance.now() < readsUntil) continue
+        await sleep(random.between(500, 8_000), undefined, { signal: stopped.signal })
+        readsUntil = performance.now() + random.between(5_000, 20_000)
       }
     } catch (error) {
       if (!stopped.signal.aborted) ledger.violates(`E-1 the stream of ${name} ended: ${String(error)}`)

@@ -86,8 +86,13 @@ export class World implements AsyncDisposable {
         return this.machines.every(({ id }) => all.some((one) => one.id === id && one.state === 'online'))
       },
       HEALED_WITHIN_MS,
-      () => `not every machine came back online:\n${this.machines.map(lastWords).join('\n')}`,
+      () => `not every machine came back online:\n${this.lastWords()}`,
     )
+  }
+
+  /** What the machines said last, for a person who looks for a cause. */
+  lastWords(): string {
+    return this.machines.map(({ process }) => process.output().split('\n').slice(-5).join('\n')).join('\n')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -115,7 +120,3 @@ const COMMANDS = `[commands.mark]
 module = ${JSON.stringify(join(import.meta.dirname, 'mark-command.ts'))}
 concurrency = 64
 `
-
-function lastWords({ process }: Machine): string {
-  return process.output().split('\n').slice(-5).join('\n')
-}
