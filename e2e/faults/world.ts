@@ -61,7 +61,7 @@ export class World implements AsyncDisposable {
       const options = { nodeArgs, env: { ORCHESTRATOR_NAME: `machine-${index}`, LOG_LEVEL: 'info' } }
       const process = await orchestratorFor({ wsUrl: network.wsUrl, token: relay.token }, options)
       await mkdir(process.aioHome)
-      await writeFile(join(process.aioHome, 'commands.toml'), COMMANDS)
+      await writeFile(join(process.aioHome, 'commands.toml'), MARK_COMMANDS)
       process.start()
       machines.push({ id: await world.#idOf(`machine-${index}`), process, network })
     }
@@ -116,7 +116,8 @@ export class World implements AsyncDisposable {
   }
 }
 
-const COMMANDS = `[commands.mark]
+/** What an orchestrator's own `commands.toml` holds so that it can run `mark`. */
+export const MARK_COMMANDS = `[commands.mark]
 module = ${JSON.stringify(join(import.meta.dirname, 'mark-command.ts'))}
 concurrency = 64
 `

@@ -40,7 +40,7 @@ export async function startRelayProcess(options: RelayProcessOptions = {}): Prom
     aioHome,
     token,
     port,
-    wsUrl: `ws://${options.env?.['HOST'] ?? '127.0.0.1'}:${port}/ws`,
+    wsUrl: `ws://127.0.0.1:${port}/ws`,
     get pid() {
       return running.child.pid ?? 0
     },
