@@ -124,7 +124,7 @@ export class Ledger {
 
   /** Once all has healed: holds what was seen against what the relay and the disk say. */
   async check(aio: Client, marksFile: string): Promise<void> {
-    await this.#checkWatchers()
+    await this.checkWatchers()
     await this.#checkHistory(aio)
     const marks = await countMarks(marksFile)
     const ids = [...this.#asks.keys()]
@@ -153,7 +153,7 @@ export class Ledger {
   }
 
   /** All who watch come to the end (E-7). */
-  async #checkWatchers(): Promise<void> {
+  async checkWatchers(): Promise<void> {
     const behind = () => {
       const [epoch, { last }] = this.#present()
       return [...this.#watchers].filter(([, at]) => !at.isFiltered && (at.epoch !== epoch || at.seq < last))

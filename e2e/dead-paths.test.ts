@@ -1,12 +1,16 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, createClient, newCommandId } from '@ai-orchestration/sdk'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Callers } from './faults/callers.ts'
 import { countMarks, Ledger } from './faults/ledger.ts'
 import { NetworkNamespace } from './faults/network-namespace.ts'
+import { Random } from './faults/random.ts'
 import type { Direction } from './faults/tcp-proxy.ts'
-import { MARK_COMMANDS } from './faults/world.ts'
+import { sdkWatcher } from './faults/watchers.ts'
+import { MARK_COMMANDS, World } from './faults/world.ts'
 import { type OrchestratorProcess, orchestratorFor } from './harness/orchestrator-process.ts'
 import { until } from './harness/platform.ts'
 import { type RelayProcess, startRelayProcess } from './harness/relay-process.ts'
@@ -110,6 +114,32 @@ test(
     ])
     await ledger.check(aio, marks)
     expect(ledger.violations).toEqual([])
+  },
+  TEST_MS,
+)
+
+/** Longer than it takes every client and orchestrator to give the relay up (28 seconds). */
+const FROZEN_MS = 32_000
+const CLIENTS = 100
+
+test.concurrent(
+  'a relay that stands still for longer than anyone waits: all resume without a gap (F-07, C-2, E-2)',
+  async () => {
+    const seen = new Ledger()
+    await using world = await World.start()
+    await using watchers = new AsyncDisposableStack()
+    for (let index = 0; index < CLIENTS; index += 1)
+      watchers.use(await sdkWatcher(world, seen, { name: `watcher ${index}` }))
+    await using callers = new Callers(world, seen, { random: new Random(1), perSecond: 10 })
+    await expect.poll(() => seen.asked, { timeout: 30_000 }).toBeGreaterThan(20)
+    world.relay.signal('SIGSTOP')
+    await sleep(FROZEN_MS)
+    world.relay.signal('SIGCONT')
+    await world.healed()
+    await callers.finish()
+    await seen.check(world.observer, world.marksFile)
+    expect(seen.violations).toEqual([])
+    expect(seen.gaps).toBe(0)
   },
   TEST_MS,
 )
