@@ -5,6 +5,7 @@ import { Callers, measureCapacity } from '@ai-orchestration/e2e/faults/callers'
 import { FAULTS, type Fault } from '@ai-orchestration/e2e/faults/faults'
 import { Ledger } from '@ai-orchestration/e2e/faults/ledger'
 import { Random } from '@ai-orchestration/e2e/faults/random'
+import { restartStorm, type StormOutcome } from '@ai-orchestration/e2e/faults/restart-storm'
 import { sdkWatcher, slowReader, stockWatcher, type Watcher } from '@ai-orchestration/e2e/faults/watchers'
 import { World } from '@ai-orchestration/e2e/faults/world'
 import { CountingSession } from './counting-session.ts'
@@ -18,6 +19,8 @@ export interface SoakOptions {
   load: number
   /** Only faults whose name has this in it. */
   only: string
+  /** Clients of the storm at the end; 0 for none. */
+  storm: number
   /** Takes one line per thing that happens. */
   say: (line: string) => void
 }
@@ -33,6 +36,7 @@ export interface SoakSummary {
   heldBack: number
   events: number
   gaps: number
+  storm: StormOutcome | undefined
   terminal: { numbers: number; told: number }
   faults: { name: string; did: string; tookMs: number; healedMs: number; p50Ms: number; p99Ms: number }[]
   trends: Trend[]
@@ -56,11 +60,14 @@ const LONG_SHARE = 0.25
 /** Processes are killed in the first part only, so that the memory of those that are left can be followed. */
 const RESTARTS_UNTIL = 0.4
 const STORM_CLIENTS = 1_000
+/** After the time is over, with a relay of its own: everybody loses it at once. */
+const STORM = { orchestrators: 20, restarts: 3, resets: 1 }
 
 /** Runs the whole platform under load and faults for some minutes, and says what did not hold. */
-export async function soak({ minutes, seed, load, only, say }: SoakOptions): Promise<SoakSummary> {
+export async function soak({ minutes, seed, load, only, storm, say }: SoakOptions): Promise<SoakSummary> {
   const random = new Random(seed)
   const ledger = new Ledger()
+  const stormLedger = new Ledger()
   const begun = performance.now()
   const endsAt = begun + minutes * 60_000
   await using vitals = await Vitals.open()
@@ -102,9 +109,13 @@ export async function soak({ minutes, seed, load, only, say }: SoakOptions): Pro
   const trends = vitals.trends()
   for (const { process, problems } of trends) for (const problem of problems) ledger.violates(`${process}: ${problem}`)
   const databaseMb = await checkDatabase(world, ledger)
+  await clients.disposeAsync()
+  const stormed = storm === 0 ? undefined : await restartStorm({ ...STORM, clients: storm }, stormLedger)
+  for (const violation of stormLedger.violations) ledger.violates(violation)
   return {
     ...{ seed, minutes, capacityPerSecond, loadPerSecond: perSecond, commands: ledger.asked },
     ...{ refused: callers.refused, heldBack: callers.heldBack, events: ledger.events, gaps: ledger.gaps },
+    storm: stormed,
     terminal: { numbers: session.numbers, told: session.told },
     ...{ faults, trends, databaseMb, violations: ledger.violations },
   }
