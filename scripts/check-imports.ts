@@ -27,6 +27,7 @@ const RULES: Rule[] = [
   { folder: 'apps/cli', may: ['protocol', 'sdk'], mayNot: /^(@trpc\/|zx|ws$|next)/ },
   { folder: 'e2e', may: ['protocol', 'sdk'] },
   { folder: 'bench', may: ['protocol', 'sdk', 'e2e'] },
+  { folder: 'soak', may: ['sdk', 'e2e'] },
 ]
 
 const IMPORT = /^\s*(?:import|export)\s+(type\s+)?(?:[^'"]*?\sfrom\s+)?['"]([^'"]+)['"]/gm

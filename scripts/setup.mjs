@@ -56,7 +56,14 @@ async function installDependencies() {
   const manifests = ['apps', 'packages'].flatMap((group) =>
     readdirSync(join(root, group)).map((name) => join(root, group, name, 'package.json')),
   )
-  const files = ['package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml', 'e2e/package.json', 'bench/package.json']
+  const files = [
+    'package.json',
+    'pnpm-lock.yaml',
+    'pnpm-workspace.yaml',
+    'e2e/package.json',
+    'bench/package.json',
+    'soak/package.json',
+  ]
   const stamp = join(root, 'node_modules/.aio-installed')
   const wanted = hashOf([...files.map((file) => join(root, file)), ...manifests.filter(existsSync)])
   if (existsSync(node) && isStamped(stamp, wanted)) return

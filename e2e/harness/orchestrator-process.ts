@@ -10,6 +10,7 @@ const root = join(import.meta.dirname, '../..')
 export interface OrchestratorProcess extends AsyncDisposable {
   readonly home: string
   readonly aioHome: string
+  readonly aioRun: string
   readonly projectsDir: string
   readonly pid: number
   /** What it has said on stderr, over all its runs. */
@@ -22,8 +23,20 @@ export interface OrchestratorProcess extends AsyncDisposable {
   ended(): Promise<number | null>
 }
 
+/** What a test may give an orchestrator besides its directories. */
+export interface OrchestratorProcessOptions {
+  env?: Record<string, string>
+  /** Arguments of Node itself. */
+  nodeArgs?: readonly string[]
+  /** A program that becomes the orchestrator, such as one that enters a namespace, and its arguments. */
+  through?: readonly string[]
+}
+
 /** Prepares `apps/orchestrator/src/main.ts` for a relay; {@link OrchestratorProcess.start} starts it. */
-export async function orchestratorFor(relay: { wsUrl: string; token: string }): Promise<OrchestratorProcess> {
+export async function orchestratorFor(
+  relay: { wsUrl: string; token: string },
+  { env = {}, nodeArgs = [], through = [] }: OrchestratorProcessOptions = {},
+): Promise<OrchestratorProcess> {
   const home = await mkdtemp(join(tmpdir(), 'aio-orc-'))
   await chmod(home, 0o711)
   const [aioHome, aioRun, projectsDir] = [join(home, 'aio'), join(home, 'run'), join(home, 'projects')]
@@ -37,13 +50,15 @@ export async function orchestratorFor(relay: { wsUrl: string; token: string }): 
   return {
     home,
     aioHome,
+    aioRun,
     projectsDir,
     get pid() {
       return child?.pid ?? 0
     },
     output: () => output,
     start: () => {
-      const started = spawn(process.execPath, [join(root, 'apps/orchestrator/src/main.ts')], {
+      const argv = [...through, process.execPath, ...nodeArgs, join(root, 'apps/orchestrator/src/main.ts')]
+      const started = spawn(argv[0] ?? process.execPath, argv.slice(1), {
         env: {
           PATH: process.env['PATH'] ?? '',
           HOME: home,
@@ -53,6 +68,7 @@ export async function orchestratorFor(relay: { wsUrl: string; token: string }): 
           RELAY_URL: relay.wsUrl,
           AUTH_TOKEN: relay.token,
           LANG: 'C.UTF-8',
+          ...env,
         },
         stdio: ['ignore', 'ignore', 'pipe'],
       })

@@ -16,16 +16,25 @@ export interface RelayProcess extends AsyncDisposable {
   readonly pid: number
   /** Kills it without a word, as a crash does. */
   kill(): Promise<void>
+  /** Asks it to stop, and resolves when it has. */
+  stop(): Promise<void>
   /** Starts it again on the same port, in the same directory. */
   restart(): Promise<void>
   signal(signal: NodeJS.Signals): void
 }
 
+/** What a test may give a relay besides a directory, a token and a port. */
+export interface RelayProcessOptions {
+  env?: Record<string, string>
+  /** Arguments of Node itself. */
+  nodeArgs?: readonly string[]
+}
+
 /** Starts `apps/relay/src/main.ts` on a free port and waits until it listens. */
-export async function startRelayProcess(): Promise<RelayProcess> {
+export async function startRelayProcess(options: RelayProcessOptions = {}): Promise<RelayProcess> {
   const aioHome = await mkdtemp(join(tmpdir(), 'aio-relay-'))
   const token = randomBytes(24).toString('hex')
-  let running = await start(aioHome, token, 0)
+  let running = await start(aioHome, token, 0, options)
   const { port } = running
   return {
     aioHome,
@@ -36,8 +45,9 @@ export async function startRelayProcess(): Promise<RelayProcess> {
       return running.child.pid ?? 0
     },
     kill: async () => await end(running.child, 'SIGKILL'),
+    stop: async () => await end(running.child, 'SIGTERM'),
     restart: async () => {
-      running = await start(aioHome, token, port)
+      running = await start(aioHome, token, port, options)
     },
     signal: (signal) => void running.child.kill(signal),
     [Symbol.asyncDispose]: async () => {
@@ -47,14 +57,20 @@ export async function startRelayProcess(): Promise<RelayProcess> {
   }
 }
 
-async function start(aioHome: string, token: string, port: number): Promise<{ child: ChildProcess; port: number }> {
-  const child = spawn(process.execPath, [join(root, 'apps/relay/src/main.ts')], {
+async function start(
+  aioHome: string,
+  token: string,
+  port: number,
+  { env = {}, nodeArgs = [] }: RelayProcessOptions,
+): Promise<{ child: ChildProcess; port: number }> {
+  const child = spawn(process.execPath, [...nodeArgs, join(root, 'apps/relay/src/main.ts')], {
     env: {
       PATH: process.env['PATH'] ?? '',
       AIO_HOME: aioHome,
       AUTH_TOKEN: token,
       PORT: String(port),
       LOG_LEVEL: 'warn',
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AioEvent, Command } from '@ai-orchestration/protocol'
@@ -75,6 +75,26 @@ describe('over a restart of the relay', () => {
     const seen = await watch(client, `${epoch}.1`)
     await expect.poll(() => seen.length).toBe(2)
     expect(seen).toMatchObject([{ type: 'gap', reason: 'corruption', from: `${epoch}.1` }, { type: 'snapshot' }])
+  })
+
+  test('with one damaged event a watcher gets a gap that says so in its place, not the event (F-24, E-3)', async () => {
+    const first = await TestRelay.start({ home })
+    const { epoch } = first.relay.services.journal
+    const fake = await FakeOrchestrator.connect(first, { projects: [aProject('p')], sessions: [aSession('p', 'a')] })
+    await fake.publish({ type: 'session_updated', session: { ...aSession('p', 'a'), title: 'as it was written' } })
+    await fake.publish({ type: 'session_updated', session: { ...aSession('p', 'a'), title: 'later' } })
+    for (const one of [fake, first]) await one[Symbol.asyncDispose]()
+    const path = join(home, 'relay/relay.db')
+    const text = (await readFile(path, 'latin1')).replace('as it was written', 'as it was writteN')
+    await writeFile(path, text, 'latin1')
+
+    await using second = await TestRelay.start({ home })
+    await using client = second.client()
+    const seen = await watch(client, `${epoch}.1`)
+    await expect.poll(() => seen.map(({ type }) => type)).toContain('snapshot')
+    const gap = seen.findIndex(({ type }) => type === 'gap')
+    expect(seen.slice(gap)).toMatchObject([{ type: 'gap', reason: 'corruption' }, { type: 'snapshot' }])
+    expect(JSON.stringify(seen)).not.toContain('writteN')
   })
 
   test('epochs of links grow, also when the clock was set back (C-9)', async () => {

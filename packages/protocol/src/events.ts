@@ -3,6 +3,7 @@ import { stepSchema } from './commands.ts'
 import { orchestratorSchema, projectSchema, sessionSchema, timestampSchema } from './domain.ts'
 import { wireErrorSchema } from './errors.ts'
 import { commandIdSchema, orchestratorIdSchema, positionSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
+import { plainValueSchema } from './plain-value.ts'
 
 const about = {
   commandId: commandIdSchema.optional(),
@@ -26,7 +27,7 @@ export const orchestratorEventSchema = z.discriminatedUnion('type', [
     ...about,
     commandId: commandIdSchema,
     command: z.string(),
-    output: z.unknown(),
+    output: plainValueSchema,
   }),
   z.object({
     type: z.literal('command_error'),

@@ -5,7 +5,7 @@ import { orchestratorEventSchema } from './events.ts'
 import { commandIdSchema } from './ids.ts'
 
 /** Version of the agreement between relay and orchestrator; another one is refused with UPGRADE_REQUIRED. */
-export const LINK_VERSION = 1
+export const LINK_VERSION = 2
 
 /** What an orchestrator says of itself when it connects. */
 export const registrationSchema = z.object({
@@ -26,7 +26,12 @@ export const registrationSchema = z.object({
 export type Registration = z.infer<typeof registrationSchema>
 
 /** The relay's answer; the epoch goes with every later call of this connection (C-9). */
-export const registeredSchema = z.object({ epoch: z.number().int(), relayVersion: z.string() })
+export const registeredSchema = z.object({
+  epoch: z.number().int(),
+  relayVersion: z.string(),
+  /** The relay's monotonic clock, in milliseconds, which `sentAt` of later messages is of. */
+  clock: z.number(),
+})
 export type Registered = z.infer<typeof registeredSchema>
 
 /** Relay → orchestrator, on the tracked subscription `orchestrator.commands`. */
@@ -38,6 +43,8 @@ export const dispatchSchema = z.discriminatedUnion('type', [
     input: z.unknown(),
     /** Remaining time to live when it was sent, in milliseconds. */
     ttlMs: z.number(),
+    /** When that was, by the relay's monotonic clock, in milliseconds: on a bad path it may arrive much later (C-7). */
+    sentAt: z.number(),
     /** Roles of the one who asked; local clone paths are for admins only. */
     by: z.object({ name: z.string(), isAdmin: z.boolean() }),
   }),

@@ -56,6 +56,7 @@ async function setUp(toml: string, scripts: Record<string, string> = {}) {
       command,
       input,
       ttlMs: options.ttlMs ?? 60_000,
+      sentAt: 0,
       by: { name: 't', isAdmin: true },
     })
     return commandId
@@ -152,6 +153,12 @@ describe('CommandRunner', () => {
     const second = await run('slow', {}, { ttlMs: 50 })
     expect(await final(second)).toMatchObject({ state: 'expired', error: { code: 'EXPIRED' } })
     expect(await final(first)).toMatchObject({ type: 'command_result' })
+  })
+  it('does not start what came too late, however quick it would be', async () => {
+    const { run, final, home } = await setUp('[commands.mark]\nrun = ["sh", "-c", "echo x >>mark; echo 1"]\n')
+    for (const ttlMs of [0, -5_000])
+      expect(await final(await run('mark', {}, { ttlMs }))).toMatchObject({ state: 'expired' })
+    await expect(readFile(join(home, 'mark'))).rejects.toThrow('ENOENT')
   })
   it('runs commands of one session in order, one at a time', async () => {
     const { home, run, final } = await setUp(

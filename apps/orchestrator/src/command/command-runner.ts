@@ -146,7 +146,8 @@ export class CommandRunner {
     const { commandId, by } = dispatch
     open.state = 'running'
     this.#publish({ type: 'command_ack', ...about, commandId })
-    const timeout = AbortSignal.timeout(command.timeoutMs)
+    using limit = timeLimit(command.timeoutMs)
+    const timeout = limit.signal
     const steps = new StepList(AbortSignal.any([open.cancel.signal, timeout]), (report) => {
       if (report.step !== undefined) this.#journal.step(commandId, report.step)
       this.#publish({ type: 'command_progress', ...about, commandId, ...report })
@@ -195,9 +196,18 @@ export class CommandRunner {
 /** Aborted when a command that waits is cancelled or has waited for its time to live, by the monotonic clock (C-7). */
 function waitingTime(cancelled: AbortSignal, ttlMs: number): { signal: AbortSignal } & Disposable {
   const over = new AbortController()
+  if (ttlMs <= 0) over.abort(expired()) // not by a timer, which what it races with might beat
   const timer = setTimeout(() => over.abort(expired()), Math.max(0, ttlMs))
   timer.unref()
   return { signal: AbortSignal.any([cancelled, over.signal]), [Symbol.dispose]: () => clearTimeout(timer) }
+}
+
+/** Aborted after that time. Not AbortSignal.timeout: its timer would hold what belongs to a command long after the command's end. */
+function timeLimit(ms: number): { signal: AbortSignal } & Disposable {
+  const over = new AbortController()
+  const timer = setTimeout(() => over.abort(), ms)
+  timer.unref()
+  return { signal: over.signal, [Symbol.dispose]: () => clearTimeout(timer) }
 }
 
 function factsOf({ commandId, command }: Run, { projectId, sessionId }: About): CommandFacts {

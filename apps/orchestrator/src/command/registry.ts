@@ -6,6 +6,7 @@ import {
   BUILT_IN_COMMANDS,
   commandNameSchema,
   describeIssues,
+  plainValueSchema,
   type Registration,
 } from '@ai-orchestration/protocol'
 import { Ajv, type ValidateFunction } from 'ajv'
@@ -185,6 +186,8 @@ function compileChecks(file: string, name: string, entry: z.output<typeof entryS
   const output = compile(entry.output)
   return {
     input: (value: unknown) => apply(input, value, 'INVALID_INPUT'),
-    output: (value: unknown) => apply(output, value, 'INVALID_OUTPUT'),
+    // The relay would not take what is nested too deep, and the command would have no end.
+    output: (value: unknown) =>
+      apply(output, checkWith(plainValueSchema, value, 'INVALID_OUTPUT', name), 'INVALID_OUTPUT'),
   }
 }

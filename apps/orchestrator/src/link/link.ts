@@ -80,7 +80,9 @@ export class Link {
   async #connection(onUp: () => void): Promise<void> {
     const { client, log, outbox, describe, onDispatch, onRegistered } = this.#options
     const registration = { linkVersion: LINK_VERSION, outbox: outbox.id, ...describe() }
-    const { epoch } = await client.orchestrator.register.mutate(registration)
+    const { epoch, clock } = await client.orchestrator.register.mutate(registration)
+    // Never ahead of the relay's clock, as the answer took its time: a command is never refused too early for it.
+    const behind = clock - performance.now()
     const ended = new AbortController()
     const signal = AbortSignal.any([ended.signal, this.#closed.signal])
     const lost = Promise.withResolvers<never>()
@@ -92,7 +94,7 @@ export class Link {
         onConnectionStateChange: ({ state }) => {
           if (state === 'connecting') lost.reject(new AioError('UNAVAILABLE', 'The connection to the relay was lost.'))
         },
-        onData: ({ data }) => onDispatch(dispatchSchema.parse(data)),
+        onData: ({ data }) => onDispatch(aged(dispatchSchema.parse(data), performance.now() + behind)),
         onError: (error) => lost.reject(error),
         onComplete: () => lost.reject(new AioError('UNAVAILABLE', 'The relay ended the connection.')),
       },
@@ -124,6 +126,12 @@ export class Link {
   [Symbol.dispose](): void {
     this.#closed.abort()
   }
+}
+
+/** What is left of a command's time to live after its way here: it may have waited in a network, or for us (C-7). */
+function aged(dispatch: Dispatch, relayNow: number): Dispatch {
+  if (dispatch.type !== 'run') return dispatch
+  return { ...dispatch, ttlMs: dispatch.ttlMs - Math.max(0, relayNow - dispatch.sentAt) }
 }
 
 async function untilAborted(signal: AbortSignal): Promise<void> {

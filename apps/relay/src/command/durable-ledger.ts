@@ -1,4 +1,5 @@
-import { commandSchema, isFinal } from '@ai-orchestration/protocol'
+import { AioError, commandSchema, isFinal } from '@ai-orchestration/protocol'
+import { seal, unseal } from '../store/sealed-text.ts'
 import type { Row, Store, Write } from '../store/store.ts'
 import type { Entry, Ledger } from './ledger.ts'
 import { SeenIds } from './seen-ids.ts'
@@ -20,6 +21,7 @@ export class DurableLedger implements Ledger {
     this.#now = options.now ?? Date.now
     for (const row of this.#store.rows('SELECT * FROM commands WHERE ended_at IS NULL ORDER BY rowid')) {
       const entry = this.#entryOf(row)
+      if (entry === undefined) continue
       this.#live.set(entry.command.commandId, entry)
       this.#written.set(entry.command.commandId, String(flagsOf(entry)))
     }
@@ -34,7 +36,13 @@ export class DurableLedger implements Ledger {
     const live = this.#live.get(commandId)
     if (live !== undefined || !this.#seen.mayHave(commandId)) return live
     const [row] = this.#store.rows('SELECT * FROM commands WHERE id = ?', commandId)
-    return row === undefined ? undefined : this.#entryOf(row)
+    if (row === undefined) return undefined
+    const entry = this.#entryOf(row)
+    if (entry !== undefined) return entry
+    throw new AioError(
+      'INTERNAL',
+      'The record of this command was damaged on the disk of the relay, so how it ended is not known. It was not started again. Look at the state of the project, then run it under a new id.',
+    )
   }
 
   accept(entry: Entry): Promise<void> {
@@ -111,7 +119,8 @@ export class DurableLedger implements Ledger {
       for (const row of rows) {
         before = String(row['created_at'])
         beforeRow = Number(row['rowid'])
-        yield this.#entryOf(row)
+        const entry = this.#entryOf(row)
+        if (entry !== undefined) yield entry
       }
       if (rows.length < PAGE) return
     }
@@ -132,7 +141,7 @@ export class DurableLedger implements Ledger {
         command.commandId,
         command.createdAt,
         isFinal(command.state) ? this.#now() : null,
-        JSON.stringify(command),
+        seal(JSON.stringify(command)),
         input === undefined ? null : JSON.stringify(input),
         contentHash ?? null,
         by.name,
@@ -150,7 +159,7 @@ export class DurableLedger implements Ledger {
       statement: 'changeCommand',
       values: [
         isOver ? this.#now() : null,
-        JSON.stringify(command),
+        seal(JSON.stringify(command)),
         isOver ? 1 : 0,
         ...flagsOf(entry),
         command.commandId,
@@ -158,10 +167,16 @@ export class DurableLedger implements Ledger {
     }
   }
 
-  #entryOf(row: Row): Entry {
+  /** `undefined` when the row is not what was written. */
+  #entryOf(row: Row): Entry | undefined {
+    const body = unseal(String(row['body']))
+    if (body === undefined) {
+      this.#store.reportDamage('commands', String(row['id']))
+      return undefined
+    }
     const { input, content_hash: contentHash } = row
     return {
-      command: commandSchema.parse(JSON.parse(String(row['body']))),
+      command: commandSchema.parse(JSON.parse(body)),
       input: typeof input === 'string' ? JSON.parse(input) : undefined,
       contentHash: typeof contentHash === 'string' ? contentHash : undefined,
       by: { name: String(row['by_name']), isAdmin: row['by_admin'] === 1 },

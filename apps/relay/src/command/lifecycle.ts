@@ -22,8 +22,6 @@ import type { Entry, Ledger } from './ledger.ts'
 /** What an orchestrator says about commands. */
 export type CommandEvent = Extract<OrchestratorEvent, { type: `command_${string}` }>
 
-const ACK_GRACE_MS = 2_000 // an acknowledgement may be on its way when the time to live ends
-
 /** What becomes of accepted commands: handed over, acknowledged, under way, unknown, and one final state each (C-4). */
 export class Lifecycle {
   readonly #fleet: Fleet
@@ -138,7 +136,7 @@ export class Lifecycle {
       const state = states.get(entry.command.commandId)
       if (state !== undefined) this.#resolve(entry, state)
       else if (entry.wasAcknowledged) this.#lost(entry)
-      else entry.wasDispatched = false // it never got there
+      // Others it is asked about again: either they never got there, or they are too long ago for what it says at once.
     }
   }
 
@@ -181,15 +179,17 @@ export class Lifecycle {
   #handOver(entry: Entry, wasHandedOver: boolean): void {
     if (isFinal(entry.command.state)) return
     const { orchestratorId, commandId, command } = entry.command
-    const ttlMs = entry.deadline - performance.now()
-    const run: Dispatch = { type: 'run', commandId, command, input: entry.input, ttlMs, by: entry.by }
+    const sentAt = performance.now()
+    const ttlMs = Math.max(0, entry.deadline - sentAt)
+    const run: Dispatch = { type: 'run', commandId, command, input: entry.input, ttlMs, sentAt, by: entry.by }
     entry.wasDispatched = true
-    if (ttlMs > 0 && this.#send(orchestratorId, run)) {
+    // What may have begun is sent also when its time is over: the machine says how it ended, or that it never started.
+    if ((ttlMs > 0 || wasHandedOver) && this.#send(orchestratorId, run)) {
       this.#update(entry, { state: 'dispatched' })
       return
     }
     entry.wasDispatched = wasHandedOver
-    if (ttlMs <= 0) this.#overdue(entry)
+    if (ttlMs === 0) this.#overdue(entry)
   }
 
   #isOnline({ command }: Entry): boolean {
@@ -204,12 +204,9 @@ export class Lifecycle {
 
   #overdue(entry: Entry): void {
     if (isFinal(entry.command.state) || entry.wasAcknowledged) return
-    // It was handed over before the machine went away and may have begun: only that machine can say.
-    if (entry.wasDispatched && !this.#isOnline(entry)) return
-    if (entry.wasDispatched && performance.now() < entry.deadline + ACK_GRACE_MS) {
-      this.#deadlines.set(entry.command.commandId, entry.deadline + ACK_GRACE_MS, () => this.#overdue(entry))
-      return
-    }
+    // It was handed over and may have begun: only that machine can say, also when it seems to be online. Its word may be held up on
+    // a path that is dead in one direction, which takes longer to notice than any grace.
+    if (entry.wasDispatched) return
     this.#fail(entry, 'expired', {
       code: 'EXPIRED',
       message: 'The orchestrator did not take the command within its time to live, so it will not start. Run it again.',

@@ -169,7 +169,7 @@ export class Watch implements EndOfTurn {
     }
     const page = watcher.lane.page(watcher.cursor)
     if (page === undefined) {
-      const reason = watcher.isNew ? 'retention' : 'overflow'
+      const reason = this.#reasonBehind(watcher)
       watcher.jump = { hole: { reason, from: positionOf(this.#journal, watcher.cursor) }, isReady: false }
       this.#jump(watcher, watcher.jump)
       return
@@ -178,6 +178,11 @@ export class Watch implements EndOfTurn {
     watcher.cursor = page.end
     if (page.frames !== undefined) watcher.peer.deliver(page.frames)
     if (page.end < this.#journal.head) this.#due.add(watcher)
+  }
+
+  #reasonBehind({ cursor, isNew }: Watcher): Hole['reason'] {
+    if (this.#journal.isDamagedBehind(cursor)) return 'corruption'
+    return isNew ? 'retention' : 'overflow'
   }
 
   #jump(watcher: Watcher, jump: Jump): void {

@@ -55,7 +55,7 @@ export class Links {
     this.#lifecycle.returned(id, registration.known)
     peer.signal.addEventListener('abort', () => this.#left(link), { once: true })
     this.#log.info({ orchestratorId: id, name, epoch: link.epoch, tokenId: principal.tokenId }, 'orchestrator joined')
-    return { epoch: link.epoch, relayVersion: VERSION }
+    return { epoch: link.epoch, relayVersion: VERSION, clock: performance.now() }
   }
 
   /** What an orchestrator is to do, from now on; what it has not acknowledged comes again. */

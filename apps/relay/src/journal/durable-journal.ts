@@ -1,7 +1,8 @@
 import type { AioEvent } from '@ai-orchestration/protocol'
 import { fleetChange } from '../fleet/fleet-record.ts'
 import { isoTime } from '../iso-time.ts'
-import type { Row, Store, Write } from '../store/store.ts'
+import { seal, unseal } from '../store/sealed-text.ts'
+import type { Store, Write } from '../store/store.ts'
 import type { Journal, Unstamped } from './journal.ts'
 import { RecentEvents } from './recent-events.ts'
 import { Waiting } from './waiting.ts'
@@ -54,6 +55,10 @@ export class DurableJournal implements Journal {
     return after + 1 >= firstRecent ? this.#recent.slice(after + 1 - firstRecent, limit) : this.#readOld(after, limit)
   }
 
+  isDamagedBehind(after: number): boolean {
+    return this.#store.isDamaged('events', after + 1)
+  }
+
   async waitBeyond(after: number, signal: AbortSignal): Promise<void> {
     if (this.head <= after) await this.#waiting.wait(signal)
   }
@@ -67,7 +72,7 @@ export class DurableJournal implements Journal {
       this.#recent.push({ ...event, position: `${this.epoch}.${seq}`, at }, body.length)
       this.#waiting.wake()
     }
-    return { write: { statement: 'event', values: [now, body], onCommitted }, at }
+    return { write: { statement: 'event', values: [now, seal(body)], onCommitted }, at }
   }
 
   #readOld(after: number, limit: number): readonly AioEvent[] | undefined {
@@ -80,15 +85,15 @@ export class DurableJournal implements Journal {
     )) {
       // They may have been forgotten since the writer last told.
       if (row['seq'] !== after + events.length + 1) return undefined
-      const body = String(row['body'])
-      events.push(this.#stored(row, body))
+      const body = unseal(String(row['body']))
+      if (body === undefined) {
+        this.#store.reportDamage('events', Number(row['seq']))
+        break
+      }
+      events.push({ ...JSON.parse(body), position: `${this.epoch}.${row['seq']}` })
       bytes += body.length
       if (bytes >= PAGE_BYTES) break
     }
     return events.length === 0 ? undefined : events
-  }
-
-  #stored(row: Row, body: string): AioEvent {
-    return { ...JSON.parse(body), position: `${this.epoch}.${row['seq']}` }
   }
 }

@@ -17,8 +17,10 @@ export interface Journal {
   appendWith(event: Unstamped): void
   /** Resolves once every event added so far can be read, also after a crash. */
   settled(): Promise<void>
-  /** Up to `limit` events after the number, oldest first; `undefined` when some of them are no longer kept. */
+  /** Up to `limit` events after the number, oldest first; `undefined` when some of them are no longer kept, or damaged. */
   read(after: number, limit: number): readonly AioEvent[] | undefined
+  /** Tells whether {@link read} found the event right after the number damaged. */
+  isDamagedBehind(after: number): boolean
   /** Resolves once there is an event after the number, or the signal is aborted. */
   waitBeyond(after: number, signal: AbortSignal): Promise<void>
 }

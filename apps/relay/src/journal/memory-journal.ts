@@ -53,6 +53,10 @@ export class MemoryJournal implements Journal {
     return this.#events.slice(after + 1 - firstKept, limit)
   }
 
+  isDamagedBehind(): boolean {
+    return false
+  }
+
   async waitBeyond(after: number, signal: AbortSignal): Promise<void> {
     if (this.head <= after) await this.#waiting.wait(signal)
   }

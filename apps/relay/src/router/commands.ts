@@ -4,6 +4,7 @@ import {
   commandNameSchema,
   LIMITS,
   orchestratorIdSchema,
+  plainValueSchema,
   projectIdSchema,
   sessionIdSchema,
 } from '@ai-orchestration/protocol'
@@ -21,7 +22,7 @@ export const commandsRouter = router({
         commandId: commandIdSchema,
         orchestratorId: orchestratorIdSchema.optional(),
         command: commandNameSchema,
-        input: z.unknown(),
+        input: plainValueSchema,
         /** How long it may wait to be started, in milliseconds. When given, it also waits for an offline machine. */
         ttlMs: z.number().int().min(1).max(LIMITS.commandTtlMaxMs).optional(),
       }),

@@ -1,15 +1,19 @@
-import { mkdtemp, open, readdir, rm, stat } from 'node:fs/promises'
+import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { DurableLedger } from '../command/durable-ledger.ts'
 import { DurableJournal } from '../journal/durable-journal.ts'
+import { openDatabase } from './database.ts'
 import type { EventRetention } from './messages.ts'
 import { MIGRATIONS } from './migrations.ts'
+import { seal, unseal } from './sealed-text.ts'
 import { Store, type Write } from './store.ts'
 
 const KEEP: EventRetention = { maxEvents: 1_000_000, maxBytes: 2 ** 30, maxAgeMs: 3_600_000 }
+const FLIPS = 200
 const log = pino({ level: 'silent' })
 
 let home: string
@@ -121,6 +125,49 @@ test('a damaged database is set aside, never replayed: a new epoch begins and sa
   const aside = (await readdir(join(home, 'relay'))).filter((name) => name.includes('.corrupt-'))
   expect(aside).toHaveLength(1)
   expect((await stat(join(home, 'relay', aside[0] ?? ''))).size).toBe(size)
+})
+
+test('one bit that has flipped anywhere in the file is noticed, or nothing of it shows (F-24, E-3)', async () => {
+  await withJournal((journal) => append(journal, 500))
+  const whole = await readFile(path)
+  const readAll = () => {
+    const { database, setAside } = openDatabase(path)
+    const bodies = database.prepare('SELECT seq, body FROM events ORDER BY seq').all()
+    database.close()
+    if (setAside !== undefined) return 'set aside'
+    const events = bodies.map(({ seq, body }) => [seq, unseal(String(body))])
+    return events.some(([, text]) => text === undefined) ? 'damage seen' : JSON.stringify(events)
+  }
+  const before = readAll()
+  const found = { same: 0, 'damage seen': 0, 'set aside': 0 }
+  for (let flip = 0; flip < FLIPS; flip += 1) {
+    const bytes = Buffer.from(whole)
+    const at = Math.floor(((flip + 0.37) / FLIPS) * bytes.length)
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << (flip % 8))
+    for (const suffix of ['-wal', '-shm']) await rm(`${path}${suffix}`, { force: true })
+    await writeFile(path, bytes)
+    const after = readAll()
+    if (after === before) found.same += 1
+    else if (after === 'damage seen' || after === 'set aside') found[after] += 1
+    else throw new Error(`a bit at ${at} changed what is read, and nobody noticed`)
+  }
+  expect(found['damage seen']).toBeGreaterThan(0)
+  expect(found['set aside']).toBeGreaterThan(0)
+})
+
+test('a command whose record is damaged is neither answered nor run again', async () => {
+  const commandId = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
+  const body = JSON.stringify({ commandId, state: 'succeeded' })
+  await withJournal(async (_, store) => {
+    const values = [commandId, '2026', 1, seal(body).replace('succeeded', 'succeedee'), null, null, 'n', 0, 1, 1, 1, 0]
+    store.add({ statement: 'acceptCommand', values })
+    await store.settled()
+  })
+  await withJournal((_, store) => {
+    const ledger = new DurableLedger({ store })
+    expect(() => ledger.get(commandId)).toThrow(/damaged.*not started again/)
+    expect([...ledger.newestFirst()]).toEqual([])
+  })
 })
 
 test('a file that is no database, and one with a hole in its events, are set aside too', async () => {

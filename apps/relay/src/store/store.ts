@@ -39,6 +39,7 @@ export class Store implements EndOfTurn {
   readonly #reader: DatabaseSync
   readonly #log: Logger
   readonly #queries = new Map<string, StatementSync>()
+  readonly #damaged = new Set<string>()
   #queue: Write[] = []
   #inFlight: Write[] = []
   #isScheduled = false
@@ -92,6 +93,21 @@ export class Store implements EndOfTurn {
       'UNAVAILABLE',
       `The relay cannot write its database (${this.#trouble ?? 'it is being closed'}), so nothing was started. Look at the free space and the health of its disk; it goes on by itself once that is mended.`,
     )
+  }
+
+  /** A row was read that is not what was written: says so, once per row. */
+  reportDamage(table: string, key: string | number): void {
+    if (this.isDamaged(table, key)) return
+    this.#damaged.add(`${table} ${key}`)
+    this.#log.error(
+      { table, key },
+      'a row of the database was damaged since it was written: it is not used, and whoever needs it is told. Look at the health of the disk',
+    )
+  }
+
+  /** Tells whether this row was reported. */
+  isDamaged(table: string, key: string | number): boolean {
+    return this.#damaged.has(`${table} ${key}`)
   }
 
   /** Adds a change; without effect once closed. */
