@@ -22,6 +22,9 @@ import { Streams } from './link/streams.ts'
 import { createLogger, type Logger } from './log.ts'
 import { describeMachine } from './machine.ts'
 import { Projects } from './project/projects.ts'
+import { withdrawUseless } from './question/lifetime.ts'
+import { Questions } from './question/questions.ts'
+import { Rules } from './question/rules.ts'
 import { describeRuntime } from './session/runtime-version.ts'
 import { Sessions } from './session/sessions.ts'
 import { untilStopped } from './stop.ts'
@@ -39,6 +42,8 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
 
   const archivesDir = join(config.aioHome, 'archives')
   const projects = await Projects.open({ projectsDir: config.projectsDir, archivesDir, orchestratorId: id, log })
+  const rules = await Rules.open({ projects, log })
+  using questions = new Questions({ journal, rules, log, orchestratorId: id, kept: journal.content.questions })
   const tmux = await Tmux.open({ aioRun: config.aioRun, log })
   const agents = await Agents.open({ config, log })
   await using doors = new Doors({ config, log })
@@ -57,10 +62,15 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
     isolation: config.isolation,
     warnings: describeRuntime(machine.runc),
   })
-  const services = { config, projects, sessions, agents }
+  const services = { config, projects, sessions, agents, questions, rules }
   const outbox = new Outbox(journal)
   const online = () => ({ ...describe(), state: 'online' as const, lastSeenAt: new Date().toISOString() })
-  const standing = { orchestrator: online(), projects: projects.list(), sessions: sessions.list() }
+  const standing = {
+    orchestrator: online(),
+    projects: projects.list(),
+    sessions: sessions.list(),
+    questions: questions.list(),
+  }
   for (const event of restate(journal.content.items, standing)) outbox.add(event)
   const publish = (event: OrchestratorEvent) => outbox.add(event)
   const runner = new CommandRunner({ registry, services, log, journal, publish })
@@ -82,6 +92,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
       commands: registry.list(),
       projects: projects.list(),
       sessions: sessions.list(),
+      questions: questions.list(),
       known: runner.known(),
     }),
     onDispatch: (dispatch) => runner.dispatch(dispatch),
@@ -89,6 +100,8 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   })
   projects.onChange(publish)
   sessions.onChange(publish)
+  questions.onChange(publish)
+  withdrawUseless({ questions, rules, sessions, projects, log })
   agents.onChange(() => publish({ type: 'orchestrator_updated', orchestrator: online() }))
 
   // Not waited for: a program that has outlived its orchestrator may take its time to end.

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { archiveIdSchema, orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
 import { slugSchema } from './slug.ts'
+import { usageSchema } from './usage.ts'
 
 /** A moment for people to read: ISO 8601 in UTC. Nothing is ordered or timed by it. */
 export const timestampSchema = z.iso.datetime()
@@ -122,6 +123,8 @@ export const sessionSchema = z.object({
   state: sessionStateSchema,
   exit: sessionExitSchema.optional(),
   isolation: isolationSchema,
+  /** What its agent has used through the model gateway; absent before the first call. */
+  usage: usageSchema.optional(),
   /** One thing the person should know, such as why another agent was chosen. */
   notice: z.string().optional(),
   /** The session it was made a copy of. */
