@@ -1,9 +1,17 @@
 import { readFile } from 'node:fs/promises'
-import { AioError, projectIdSchema, slugSchema, timestampSchema, titleSchema } from '@ai-orchestration/protocol'
+import {
+  AioError,
+  budgetSchema,
+  projectIdSchema,
+  slugSchema,
+  timestampSchema,
+  titleSchema,
+} from '@ai-orchestration/protocol'
 import { stringify } from 'smol-toml'
 import { z } from 'zod'
 import { parseToml } from '../disk/parse-toml.ts'
 import { writeFileDurably } from '../disk/write-file-durably.ts'
+import { egressSettingsSchema } from '../door/egress-settings.ts'
 
 /** Ignored paths with these names can be made again and are not work: removing a session may lose them (D-1). */
 export const DEFAULT_DISPOSABLE = ['node_modules', 'target', 'dist', '.venv', '.next']
@@ -19,6 +27,17 @@ const projectFileSchema = z.strictObject({
   agent: slugSchema.optional(),
   /** Names of ignored files and directories that may be lost with a session. */
   disposable: z.array(z.string().min(1)).default(DEFAULT_DISPOSABLE),
+  /** Where sessions may go. */
+  egress: egressSettingsSchema.optional(),
+  /** What sessions may use of the model before a person is asked. */
+  budget: z
+    .strictObject({
+      /** Each session. */
+      session: budgetSchema.optional(),
+      /** All sessions together. */
+      project: budgetSchema.optional(),
+    })
+    .optional(),
   /** Who commits inside sessions; the orchestrator's own git identity when absent. */
   git: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }).optional(),
   createdAt: timestampSchema,

@@ -39,6 +39,8 @@ export interface ProjectPaths {
 export interface ProjectRecord extends Project {
   disposable: string[]
   git: { name: string; email: string } | undefined
+  egress?: ProjectFile['egress']
+  budget?: ProjectFile['budget']
 }
 
 /** A fetch of the default branch is not repeated within this time, in milliseconds. */
@@ -92,6 +94,8 @@ export class Projects {
       createdAt: file.createdAt,
       disposable: file.disposable,
       git: file.git,
+      egress: file.egress,
+      budget: file.budget,
     }
   }
 
@@ -246,7 +250,13 @@ export class Projects {
   }
 }
 
-function toPublic({ disposable: _disposable, git: _git, ...project }: ProjectRecord): Project {
+function toPublic({
+  disposable: _disposable,
+  git: _git,
+  egress: _egress,
+  budget: _budget,
+  ...project
+}: ProjectRecord): Project {
   return project
 }
 

@@ -11,6 +11,7 @@ import { currentBootId, type HostProcess, isAlive } from './host-process.ts'
 import { isolationError, missingIsolation } from './isolation.ts'
 import { startContainer, writeConfig } from './launch.ts'
 import { unmount } from './mounts.ts'
+import { openDoor, openDoorAside } from './open-door.ts'
 import { type SessionPaths, workspaceOf } from './paths.ts'
 import type { SessionRuntime } from './runtime.ts'
 import type { Launch } from './services.ts'
@@ -94,15 +95,14 @@ export async function makeSession(runtime: SessionRuntime, plan: Plan, steps: St
     async () => await removeContainer(runtime, id),
   )
   const isolation = await steps.run('Isolation', async () => await proveIsolation(runtime, process))
-  if (launch.gateway !== undefined && isAlive(process)) {
-    const { gateway } = launch
+  if (launch.gateway !== undefined && isAlive(process))
     await steps.run(
       'Gateway',
-      async () => await runtime.doors.attach(id, process.pid, gateway),
+      async () => await openDoor(runtime, id, process),
       async () => await runtime.doors.detach(id),
     )
-  }
   await store.change(id, { session: { state: 'running', isolation }, process })
+  if (launch.gateway === undefined && isAlive(process)) openDoorAside(runtime, id, process)
   return process
 }
 

@@ -14,6 +14,8 @@ export interface SessionPaths {
   work: string
   home: string
   terminalLog: string
+  /** What went through its door. */
+  egressLog: string
   record: string
   /** Under AIO_RUN: vanishes at a reboot, and its path is short enough for sockets. */
   run: string
@@ -31,6 +33,7 @@ export function sessionPaths(project: ProjectPaths, aioRun: string, sessionId: s
     work: join(bundle, 'work'),
     home: join(bundle, 'home'),
     terminalLog: join(bundle, 'terminal.log'),
+    egressLog: join(bundle, 'egress.log'),
     record: join(bundle, 'session.json'),
     run,
     pidFile: join(run, 'pid'),

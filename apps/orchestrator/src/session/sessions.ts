@@ -12,6 +12,7 @@ import {
   type Session,
   sessionIdOf,
   sessionOfArchive,
+  type Usage,
   type WorkAtRisk,
 } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
@@ -218,6 +219,27 @@ export class Sessions implements AsyncDisposable {
     const cwd = posix.resolve(workspaceOf(id), options.cwd ?? '.')
     const [file = 'runc', ...args] = this.#runtime.runc.execArgv(containerIdOf(id), argv, cwd)
     return { file, args }
+  }
+
+  /** Where the requests of a session's door are written down. @throws AioError NOT_FOUND. */
+  egressLogOf(id: string): string {
+    this.require(id)
+    return this.#runtime.paths(id).egressLog
+  }
+
+  /** Records what a session has used; does nothing when it has been removed meanwhile. */
+  async recordUsage(id: string, usage: Usage): Promise<void> {
+    await this.#runtime.store.change(id, { session: { usage } })
+  }
+
+  /** Stops all processes of a session where they are. */
+  async freeze(id: string): Promise<void> {
+    await this.#runtime.runc.pause(containerIdOf(id))
+  }
+
+  /** Lets them go on. */
+  async thaw(id: string): Promise<void> {
+    await this.#runtime.runc.resume(containerIdOf(id))
   }
 
   /** Where a session's terminal is found. @throws AioError NOT_FOUND. */
