@@ -1,6 +1,6 @@
 import { BlockList, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { formatTarget, parseTarget } from './target.ts'
+import { formatTarget, parseTarget, type Target } from './target.ts'
 
 /** Blocks of the IANA special-purpose registry (RFC 6890) that no session may reach, with multicast and reserved ones. */
 const REFUSED_V4 = `
@@ -30,12 +30,17 @@ export class Addresses {
     this.#ownAddresses = ownAddresses
   }
 
+  /** Tells whether an admin has named exactly this. */
+  isException(target: Target): boolean {
+    return target.isAddress && this.#exceptions.has(formatTarget(target))
+  }
+
   /** Tells whether a session may connect to an address, given as the resolver gives it; `own` are refused besides. */
   allows(address: string, port: number, own: ReadonlySet<string> = new Set()): boolean {
     const plain = parseTarget(isIPv6(address) ? `[${address}]` : address, port)
     // A zone, such as fe80::1%eth0, is no address that could be allowed.
     if (plain === undefined || !plain.isAddress) return false
-    if (this.#exceptions.has(formatTarget(plain))) return true
+    if (this.isException(plain)) return true
     const { host } = plain
     const isGlobal = host.includes(':') ? isIn(global, host) && !isIn(refused, host) : !isIn(refused, host)
     return isGlobal && !own.has(host) && !new Set(this.#ownAddresses()).has(host)

@@ -58,6 +58,7 @@ interface Door {
  */
 export class Doors {
   readonly #services: DoorServices
+  readonly #addresses: Addresses
   readonly #dialer: Dialer
   readonly #packageHosts: PackageHosts
   readonly #doors = new Map<string, Door>()
@@ -67,8 +68,9 @@ export class Doors {
     const { config, log, resolve } = services
     this.#services = services
     this.#packageHosts = new PackageHosts({ log })
+    this.#addresses = new Addresses(config.egressAllowAddresses)
     this.#dialer = new Dialer({
-      addresses: new Addresses(config.egressAllowAddresses),
+      addresses: this.#addresses,
       ownHosts: [new URL(config.relayUrl).hostname],
       ...(resolve === undefined ? {} : { resolve }),
     })
@@ -125,7 +127,7 @@ export class Doors {
     }
     const egressLog = new EgressLog({ path: plan.logFile, sessionId, publish, log })
     const settings = () => this.#settings(sessionId, plan.agent)
-    const policy = new EgressPolicy({ sessionId, settings, questions, rules })
+    const policy = new EgressPolicy({ sessionId, settings, questions, rules, addresses: this.#addresses })
     const egress = new EgressProxy({ policy, dialer: this.#dialer, egressLog, log })
     const hooks: GatewayHooks = {
       admit: (signal) => admit(sessionId, signal),

@@ -1,6 +1,7 @@
 import { AioError, parseSessionId, type Question, type QuestionOption, type Rule } from '@ai-orchestration/protocol'
 import type { Questions } from '../question/questions.ts'
 import type { Rules } from '../question/rules.ts'
+import type { Addresses } from './addresses.ts'
 import { formatTarget, type HostPattern, matchesPattern, type Target } from './target.ts'
 
 /** What a project says of its sessions' way out. */
@@ -35,6 +36,7 @@ export class EgressPolicy {
   readonly #settings: () => Promise<EgressSettings>
   readonly #questions: Questions
   readonly #rules: Rules
+  readonly #addresses: Addresses
   readonly #now: () => number
   /** Requests that wait, by question. */
   readonly #held = new Map<string, number>()
@@ -47,9 +49,11 @@ export class EgressPolicy {
     settings: () => Promise<EgressSettings>
     questions: Questions
     rules: Rules
+    addresses: Addresses
     now?: () => number
   }) {
     this.#sessionId = options.sessionId
+    this.#addresses = options.addresses
     this.#settings = options.settings
     this.#questions = options.questions
     this.#rules = options.rules
@@ -65,8 +69,7 @@ export class EgressPolicy {
     if (rule !== undefined) return ofRule(rule, target)
     const settings = await this.#settings()
     if (settings.allow.some((pattern) => matchesPattern(pattern, target))) return ALLOWED
-    // What could never be reached, or is no name that a person can judge, is not worth a question.
-    if (target.isAddress || isLocalName(target.host))
+    if (!this.#isWorthAsking(target))
       return denied(`${formatTarget(target)} is not among the hosts that this session may reach`)
     if (this.#takeGrant(target)) return ALLOWED
     if (settings.unknown === 'deny')
@@ -104,6 +107,11 @@ export class EgressPolicy {
       this.#held.set(id, (this.#held.get(id) ?? 1) - 1)
       if (this.#held.get(id) === 0) this.#held.delete(id)
     }
+  }
+
+  /** What could never be reached, or is no name that a person can judge, is not asked about. */
+  #isWorthAsking(target: Target): boolean {
+    return target.isAddress ? this.#addresses.isException(target) : !isLocalName(target.host)
   }
 
   /** The same is not asked twice, also when an orchestrator before this one has asked it. */

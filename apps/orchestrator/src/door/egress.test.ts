@@ -87,12 +87,13 @@ beforeEach(async () => {
 })
 
 function newProxy(): EgressProxy {
+  const addresses = new Addresses([`127.0.0.1:${upstream.port}`])
   const dialer = new Dialer({
-    addresses: new Addresses([`127.0.0.1:${upstream.port}`]),
+    addresses,
     ownHosts: ['relay.example'],
     resolve: async (host) => names[host] ?? Promise.reject(Object.assign(new Error('none'), { code: 'ENOTFOUND' })),
   })
-  const policy = new EgressPolicy({ sessionId: 'p_s', settings: async () => settings, questions, rules })
+  const policy = new EgressPolicy({ sessionId: 'p_s', settings: async () => settings, questions, rules, addresses })
   const proxy = new EgressProxy({ policy, dialer, egressLog, log })
   cleanUps.push(() => proxy.close())
   return proxy
