@@ -206,5 +206,15 @@ describe('from inside a session', () => {
     await platform.aio(['approve', question.id])
     expect(await held).toContain('message_stop')
     expect(stub.calls).toHaveLength(before + 1)
+
+    // As much again is used up in turn. What is frozen can be ended all the same, also by the next orchestrator.
+    await inside(id, `${call} >/dev/null`)
+    const cutOff = inside(id, call)
+    await asked()
+    await killed('orchestrator')
+    expect(await asked()).toMatchObject({ sessionId: id, detail: { budget: { turns: 4 } } })
+    expect(await platform.aio(['sessions', 'terminate', id, '--force'])).toMatchObject({ code: 0 })
+    await cutOff
+    expect(await pending()).toEqual([])
   })
 })

@@ -105,6 +105,19 @@ it('the budget of a project counts its sessions together, and one question is fo
   expect(pending()).toEqual([])
 })
 
+it('an answer lets a session go on that an orchestrator before this one had frozen', async () => {
+  const before = await open({ turns: 1 })
+  turn('p_a')
+  const gone = new AbortController()
+  const held = before.admit('p_a', gone.signal).catch(() => undefined)
+  await vi.waitFor(() => expect(frozen.size).toBe(1))
+  gone.abort()
+  await held
+  await open({ turns: 1 })
+  await answer('more')
+  await vi.waitFor(() => expect(frozen.size).toBe(0))
+})
+
 it('a call that is given up while it waits leaves the question', async () => {
   const budgets = await open({ turns: 1 })
   turn('p_a')

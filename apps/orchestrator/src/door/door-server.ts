@@ -9,6 +9,8 @@ const CONNECTIONS_MAX = 256
 const HEADER_BYTES_MAX = 32 * 1024
 /** A request's header lines must be there by then, and between two pieces of its body no more may pass, in milliseconds. */
 const HEADERS_MS = 20_000
+/** How often that is looked at, as a part of it. */
+const LOOKS = 4
 const IDLE_MS = 10 * 60_000
 
 /** What stands behind a session's door. */
@@ -25,10 +27,11 @@ export interface DoorRooms {
 }
 
 /** Makes the server that a session's listening socket is served by; it tells the two kinds of requests apart. */
-export function createDoorServer({ gateway, egress }: DoorRooms): Server {
+export function createDoorServer({ gateway, egress }: DoorRooms, { headersMs = HEADERS_MS } = {}): Server {
   const options = {
     maxHeaderSize: HEADER_BYTES_MAX,
-    headersTimeout: HEADERS_MS,
+    headersTimeout: headersMs,
+    connectionsCheckingInterval: headersMs / LOOKS,
     // A request on hold is not read on, for as long as a person takes.
     requestTimeout: 0,
     insecureHTTPParser: false,
