@@ -345,8 +345,10 @@ describe('an unknown host', () => {
   const held = () => patient(`GET http://${at()}/held HTTP/1.1\r\nHost: ${at()}\r\nConnection: close\r\n\r\n`)
 
   it('waits for a person, for all who want the same, and passes once', async () => {
+    const waiting = vi.spyOn(questions, 'settled')
     const both = [held(), patient(`CONNECT ${at()} HTTP/1.1\r\nHost: ${at()}\r\n\r\n`)]
     const questionId = await asked()
+    await vi.waitFor(() => expect(waiting).toHaveBeenCalledTimes(2))
     expect(questions.get(questionId)).toMatchObject({ detail: { host: 'new.example', port: upstream.port } })
     await questions.answer({ questionId, optionId: 'once' }, me)
     expect((await Promise.all(both)).map(statusOf)).toEqual([200, 200])
