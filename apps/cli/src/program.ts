@@ -23,6 +23,7 @@ export function buildProgram(program: Command, version: string, run: Runner): Co
   addAudit(program, run)
   addProjects(program, run)
   addSessions(program, run)
+  addInbox(program, run)
   addAgents(program, run)
   addRootfs(program, run)
   addCommands(program, run)
@@ -256,6 +257,61 @@ function addSessions(program: Command, run: Runner): void {
     .option('-f, --follow', 'go on printing until it ends')
     .action((session: string, options, self) =>
       run(flagsOf(self), async (cli) => (await import('./commands/logs.ts')).showLogs(cli, session, options)),
+    )
+}
+
+function addInbox(program: Command, run: Runner): void {
+  program
+    .command('inbox')
+    .description('what sessions ask of you: hosts, tools, budgets, questions of agents')
+    .option('--session <session>', 'of this session only')
+    .option('--project <project>', 'of this project only')
+    .option('--all', 'also what was answered or withdrawn lately')
+    .action((options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/inbox.ts')).showInbox(cli, options)),
+    )
+  for (const [name, style] of [
+    ['approve', 'allow'],
+    ['deny', 'deny'],
+  ] as const)
+    program
+      .command(`${name} <id>`)
+      .description(`${name} what a session asks; the last six characters of the id will do`)
+      .addOption(new Option('--always <reach>', 'make a rule of it').choices(['session', 'project']))
+      .option('--text <text>', 'what the agent is told besides')
+      .action((id: string, options, self) =>
+        run(flagsOf(self), async (cli) =>
+          (await import('./commands/inbox.ts')).answerQuestion(cli, style, id, options),
+        ),
+      )
+  program
+    .command('answer <id> <option>')
+    .description('answer with any of the options of a question')
+    .option('--text <text>', 'what the agent is told besides')
+    .action((id: string, option: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/inbox.ts')).chooseOption(cli, id, option, options)),
+    )
+  program
+    .command('egress <session>')
+    .description('show which hosts a session has reached or tried to')
+    .option('--limit <count>', 'the latest so many, up to 1000; 200 when absent', count)
+    .action((session: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/egress.ts')).showEgress(cli, session, options)),
+    )
+  const rules = program.command('rules').description('answers that stand until they are revoked')
+  rules
+    .command('list')
+    .description('list them')
+    .option('--session <session>', 'that hold for this session')
+    .option('--project <project>', 'of this project only')
+    .action((options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/rules.ts')).listRules(cli, options)),
+    )
+  rules
+    .command('revoke <id>')
+    .description('take one back; the same is asked again from then on')
+    .action((id: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/rules.ts')).revokeRule(cli, id)),
     )
 }
 

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { AioError, describeIssues, isolationSchema } from '@ai-orchestration/protocol'
 import { z } from 'zod'
+import { formatTarget, parseTarget } from './door/target.ts'
 
 // Paths under AIO_RUN stand in a shell string of tmux's (pipe-pane), where only these characters are inert.
 const INERT_PATH = /^\/[A-Za-z0-9/._-]*$/
@@ -67,6 +68,25 @@ export const environmentSchema = z.object({
     .max(36_500)
     .default(90)
     .describe('Archives of removed sessions and projects are kept for so many days, at least 30.'),
+  EGRESS_ALLOW_ADDRESSES: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((entry) => entry.trim())
+        .filter((entry) => entry !== ''),
+    )
+    .pipe(
+      z.array(
+        z.string().refine((entry) => parseTarget(entry)?.isAddress === true, {
+          error: 'must be addresses with a port, such as 192.168.1.5:8080, split by commas',
+        }),
+      ),
+    )
+    .describe(
+      'Private addresses that sessions may reach all the same when a list names them: address:port, split by commas.',
+    ),
   AIO_SUPERVISED: z.enum(['0', '1']).default('0').describe('Set by `aio up`: stop when stdin ends.'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
@@ -95,6 +115,8 @@ export interface OrchestratorConfig {
   logLevel: string
   /** Started by a supervisor: stop when its end of our stdin closes. */
   isSupervised: boolean
+  /** `address:port` in the spelling of the door: exceptions from the addresses that no session may reach. */
+  egressAllowAddresses: readonly string[]
   gateway: { apiKey: string | undefined; oauthToken: string | undefined; upstream: string }
 }
 
@@ -125,6 +147,10 @@ export function loadConfig(env: Record<string, string | undefined>): Orchestrato
     idlePauseMs: data.AIO_IDLE_PAUSE_MS,
     logLevel: data.LOG_LEVEL,
     isSupervised: data.AIO_SUPERVISED === '1',
+    egressAllowAddresses: data.EGRESS_ALLOW_ADDRESSES.flatMap((entry) => {
+      const target = parseTarget(entry)
+      return target === undefined ? [] : [formatTarget(target)]
+    }),
     gateway: {
       apiKey: data.ANTHROPIC_API_KEY,
       oauthToken: data.CLAUDE_CODE_OAUTH_TOKEN,

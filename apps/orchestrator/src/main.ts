@@ -11,7 +11,11 @@ import { loadConfig, type OrchestratorConfig } from './config.ts'
 import { readIdentity } from './disk/identity.ts'
 import { lockDirectories } from './disk/lock-directories.ts'
 import { readToken } from './disk/token.ts'
+import { budgetSessions } from './door/budget-sessions.ts'
+import { Budgets } from './door/budgets.ts'
 import { Doors } from './door/doors.ts'
+import { Prices } from './door/prices.ts'
+import { UsageBook } from './door/usage-book.ts'
 import { Execs } from './exec/execs.ts'
 import { Exports } from './exec/exports.ts'
 import { Journal } from './journal/journal.ts'
@@ -22,6 +26,9 @@ import { Streams } from './link/streams.ts'
 import { createLogger, type Logger } from './log.ts'
 import { describeMachine } from './machine.ts'
 import { Projects } from './project/projects.ts'
+import { withdrawUseless } from './question/lifetime.ts'
+import { Questions } from './question/questions.ts'
+import { Rules } from './question/rules.ts'
 import { describeRuntime } from './session/runtime-version.ts'
 import { Sessions } from './session/sessions.ts'
 import { untilStopped } from './stop.ts'
@@ -31,6 +38,9 @@ import { Tmux } from './terminal/tmux.ts'
 /** Runs an orchestrator until it is told to stop. Sessions live on without it. */
 async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   const stopped = untilStopped(config.isSupervised)
+  const inBackground = (work: Promise<void>) => {
+    work.catch((error: unknown) => log.error({ err: error }, 'something that nobody waits for failed'))
+  }
   await mkdir(config.aioHome, { recursive: true, mode: 0o700 })
   await mkdir(config.aioRun, { recursive: true, mode: 0o711 })
   await using _locks = await lockDirectories([config.aioHome, config.aioRun, config.projectsDir])
@@ -39,10 +49,18 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
 
   const archivesDir = join(config.aioHome, 'archives')
   const projects = await Projects.open({ projectsDir: config.projectsDir, archivesDir, orchestratorId: id, log })
+  const rules = await Rules.open({ projects, log })
+  using questions = new Questions({ journal, rules, log, orchestratorId: id, kept: journal.content.questions })
   const tmux = await Tmux.open({ aioRun: config.aioRun, log })
   const agents = await Agents.open({ config, log })
-  await using doors = new Doors({ config, log })
+  using usage = new UsageBook({
+    prices: await Prices.open(config.aioHome),
+    tell: (sessionId, used) => inBackground(sessions.recordUsage(sessionId, used)),
+  })
+  const admit = (sessionId: string, signal: AbortSignal) => budgets.admit(sessionId, signal)
+  await using doors = new Doors({ config, log, projects, agents, questions, rules, usage, admit })
   await using sessions = await Sessions.open({ config, log, orchestratorId: id, projects, tmux, agents, doors })
+  const budgets = await Budgets.open({ questions, usage, sessions: budgetSessions(projects, sessions), log, projects })
   await sessions.adopt()
   const cutOff = await CutOff.find({ projects, sessions, log, projectsDir: config.projectsDir })
   const registry = await CommandRegistry.open(shipped('commands.toml'), join(config.aioHome, 'commands.toml'))
@@ -57,10 +75,15 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
     isolation: config.isolation,
     warnings: describeRuntime(machine.runc),
   })
-  const services = { config, projects, sessions, agents }
+  const services = { config, projects, sessions, agents, questions, rules }
   const outbox = new Outbox(journal)
   const online = () => ({ ...describe(), state: 'online' as const, lastSeenAt: new Date().toISOString() })
-  const standing = { orchestrator: online(), projects: projects.list(), sessions: sessions.list() }
+  const standing = {
+    orchestrator: online(),
+    projects: projects.list(),
+    sessions: sessions.list(),
+    questions: questions.list(),
+  }
   for (const event of restate(journal.content.items, standing)) outbox.add(event)
   const publish = (event: OrchestratorEvent) => outbox.add(event)
   const runner = new CommandRunner({ registry, services, log, journal, publish })
@@ -82,6 +105,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
       commands: registry.list(),
       projects: projects.list(),
       sessions: sessions.list(),
+      questions: questions.list(),
       known: runner.known(),
     }),
     onDispatch: (dispatch) => runner.dispatch(dispatch),
@@ -89,6 +113,9 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   })
   projects.onChange(publish)
   sessions.onChange(publish)
+  questions.onChange(publish)
+  doors.onChange(publish)
+  withdrawUseless({ questions, rules, sessions, projects, log })
   agents.onChange(() => publish({ type: 'orchestrator_updated', orchestrator: online() }))
 
   // Not waited for: a program that has outlived its orchestrator may take its time to end.

@@ -23,10 +23,11 @@ import { createEdge } from './edge/http.ts'
 import { EDGE_LIMITS, type EdgeLimits } from './edge/limits.ts'
 import { Sockets } from './edge/sockets.ts'
 import { Fleet } from './fleet/fleet.ts'
-import { loadFleet } from './fleet/fleet-record.ts'
+import { loadFleet, loadQuestions } from './fleet/fleet-record.ts'
 import { LinkBook } from './fleet/link-book.ts'
 import { firstLinkEpoch } from './fleet/link-epoch.ts'
 import { Links } from './fleet/links.ts'
+import { Inbox } from './inbox/inbox.ts'
 import { DurableJournal } from './journal/durable-journal.ts'
 import { MemoryJournal } from './journal/memory-journal.ts'
 import type { Services } from './services.ts'
@@ -97,6 +98,8 @@ async function openServices(config: RelayConfig, log: Logger, options: RelayOpti
     const tokens = await Tokens.open({ storage: kept.tokens, bootstrap })
     const fleet = new Fleet({ journal })
     fleet.restore(kept.fleet)
+    const inbox = new Inbox({ journal })
+    inbox.restore(kept.questions)
     const book = new LinkBook(kept.linkEpoch)
     const lifecycle = new Lifecycle({ fleet, book, journal, ledger })
     lifecycle.restore()
@@ -109,9 +112,10 @@ async function openServices(config: RelayConfig, log: Logger, options: RelayOpti
       exchangeFailures: new FailureLimit(FAILED_LOGINS),
       journal,
       fleet,
-      links: new Links({ book, fleet, lifecycle, log }),
-      commands: new Commands({ fleet, ledger, lifecycle }),
-      watch: new Watch({ journal, fleet }),
+      inbox,
+      links: new Links({ book, fleet, inbox, journal, lifecycle, log }),
+      commands: new Commands({ fleet, inbox, ledger, lifecycle }),
+      watch: new Watch({ journal, fleet, inbox }),
       streams: new Streams({ fleet, book }),
     }
     return { services, close: kept.close }
@@ -131,6 +135,7 @@ async function onDisk({ aioHome, retention }: RelayConfig, log: Logger, options:
     audit: new DurableAudit({ store }),
     tokens: new TokenTable({ store, aioHome }),
     fleet: loadFleet(store),
+    questions: loadQuestions(store),
     linkEpoch: await firstLinkEpoch(store),
     close: () => store.close(),
   }
@@ -144,6 +149,7 @@ function inMemory(aioHome: string) {
     audit: new MemoryAudit(),
     tokens: new TokenFile(join(aioHome, 'relay/tokens.json')),
     fleet: { orchestrators: [], projects: [], sessions: [] },
+    questions: [],
     linkEpoch: Date.now(),
     close: () => Promise.resolve(),
   }

@@ -7,6 +7,7 @@ import type { Commands } from './command/commands.ts'
 import type { Watch } from './delivery/watch.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import type { Links } from './fleet/links.ts'
+import type { Inbox } from './inbox/inbox.ts'
 import type { Journal } from './journal/journal.ts'
 import type { Store } from './store/store.ts'
 import type { Streams } from './stream/streams.ts'
@@ -22,6 +23,7 @@ export interface Services {
   readonly exchangeFailures: FailureLimit
   readonly journal: Journal
   readonly fleet: Fleet
+  readonly inbox: Inbox
   readonly links: Links
   readonly commands: Commands
   readonly watch: Watch

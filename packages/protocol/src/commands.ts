@@ -10,9 +10,12 @@ import {
   timestampSchema,
   titleSchema,
 } from './domain.ts'
+import { egressInputSchema, egressRecordSchema } from './egress.ts'
 import { wireErrorSchema } from './errors.ts'
 import { archiveNameSchema, commandIdSchema, orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
+import { answerInputSchema, questionSchema } from './questions.ts'
+import { ruleFilterSchema, ruleIdSchema, ruleSchema } from './rules.ts'
 import { slugSchema } from './slug.ts'
 
 /** A command's name in `commands.toml`. */
@@ -134,6 +137,10 @@ export const BUILT_IN_COMMANDS = {
   },
   rootfs_info: { input: z.strictObject({}), output: rootfsInfoSchema },
   build_rootfs: { input: z.strictObject({}), output: rootfsInfoSchema },
+  answer_question: { input: answerInputSchema, output: questionSchema },
+  list_rules: { input: ruleFilterSchema, output: z.array(ruleSchema) },
+  revoke_rule: { input: z.strictObject({ projectId: projectIdSchema, ruleId: ruleIdSchema }), output: ruleSchema },
+  list_egress: { input: egressInputSchema, output: z.array(egressRecordSchema) },
 } as const
 
 /** Name of a built-in command. */

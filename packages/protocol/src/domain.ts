@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { archiveIdSchema, orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
 import { slugSchema } from './slug.ts'
+import { usageSchema } from './usage.ts'
 
 /** A moment for people to read: ISO 8601 in UTC. Nothing is ordered or timed by it. */
 export const timestampSchema = z.iso.datetime()
@@ -132,8 +133,11 @@ export type SessionExit = z.infer<typeof sessionExitSchema>
 export const sessionStateSchema = z.enum(['starting', 'running', 'paused', 'stopped', 'failed'])
 export type SessionState = z.infer<typeof sessionStateSchema>
 
-/** Why a session is frozen: a person asked, nothing happened in it for a while, or it took more disk than it may. */
-export const sessionPauseSchema = z.object({ reason: z.enum(['asked', 'idle', 'disk']), at: timestampSchema })
+/**
+ * Why a session is frozen: a person asked, nothing happened in it for a while, it took more disk than it may, or it has
+ * used up its budget.
+ */
+export const sessionPauseSchema = z.object({ reason: z.enum(['asked', 'idle', 'disk', 'budget']), at: timestampSchema })
 export type SessionPause = z.infer<typeof sessionPauseSchema>
 
 /** What is said to someone who types into a paused session: keys that wait would all take effect when it goes on. */
@@ -184,6 +188,8 @@ export const sessionSchema = z.object({
   /** Limits it has run into since its process was started. */
   reached: z.array(reachedLimitSchema).optional(),
   isolation: isolationSchema,
+  /** What its agent has used through the model gateway; absent before the first call. */
+  usage: usageSchema.optional(),
   /** One thing the person should know, such as why another agent was chosen. */
   notice: z.string().optional(),
   /** The session it was made a copy of. */

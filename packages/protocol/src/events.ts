@@ -4,6 +4,7 @@ import { orchestratorSchema, projectSchema, sessionSchema, timestampSchema } fro
 import { wireErrorSchema } from './errors.ts'
 import { commandIdSchema, orchestratorIdSchema, positionSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
 import { plainValueSchema } from './plain-value.ts'
+import { type QuestionState, questionSchema } from './questions.ts'
 
 const about = {
   commandId: commandIdSchema.optional(),
@@ -42,6 +43,31 @@ export const orchestratorEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('session_removed'), ...about, sessionId: sessionIdSchema, projectId: projectIdSchema }),
   z.object({ type: z.literal('project_updated'), ...about, project: projectSchema }),
   z.object({ type: z.literal('project_removed'), ...about, projectId: projectIdSchema }),
+  /** A person is asked; it waits until one of the next two. */
+  z.object({ type: z.literal('question_asked'), ...about, question: questionSchema }),
+  z.object({ type: z.literal('question_answered'), ...about, question: questionSchema }),
+  /** It no longer matters, or its time is over: nobody can answer it any more. */
+  z.object({ type: z.literal('question_withdrawn'), ...about, question: questionSchema }),
+  /** What a session's door let through and turned away since the last such event; the log holds each request. */
+  z.object({
+    type: z.literal('egress'),
+    ...about,
+    sessionId: sessionIdSchema,
+    projectId: projectIdSchema,
+    /** By host and port, at most 20; `omitted` says how many more there were. */
+    hosts: z.array(
+      z.object({
+        host: z.string(),
+        port: z.number().int(),
+        allowed: z.number().int(),
+        denied: z.number().int(),
+        failed: z.number().int(),
+        bytesUp: z.number(),
+        bytesDown: z.number(),
+      }),
+    ),
+    omitted: z.number().int(),
+  }),
   /** The machine's own facts changed, such as an agent that was installed. */
   z.object({ type: z.literal('orchestrator_updated'), ...about, orchestrator: orchestratorSchema }),
 ])
@@ -82,6 +108,8 @@ export const eventSchema = z.discriminatedUnion('type', [
     orchestrators: z.array(orchestratorSchema),
     projects: z.array(projectSchema),
     sessions: z.array(sessionSchema),
+    /** Those that wait for an answer. */
+    questions: z.array(questionSchema),
   }),
 ])
 
@@ -112,6 +140,7 @@ export type AioEvent =
       orchestrators: z.infer<typeof orchestratorSchema>[]
       projects: z.infer<typeof projectSchema>[]
       sessions: z.infer<typeof sessionSchema>[]
+      questions: z.infer<typeof questionSchema>[]
     })
 
 /** The types an event can have. */
@@ -128,6 +157,10 @@ export const EVENT_TYPES = [
   'session_removed',
   'project_updated',
   'project_removed',
+  'question_asked',
+  'question_answered',
+  'question_withdrawn',
+  'egress',
   'gap',
   'snapshot',
 ] as const satisfies AioEvent['type'][]
@@ -143,3 +176,18 @@ export const eventFilterSchema = z.strictObject({
   snapshot: z.boolean().optional(),
 })
 export type EventFilter = z.infer<typeof eventFilterSchema>
+
+/** The type of the event that tells how a question stands. */
+export function questionEventType(state: QuestionState): 'question_asked' | 'question_answered' | 'question_withdrawn' {
+  switch (state) {
+    case 'pending':
+      return 'question_asked'
+    case 'answered':
+      return 'question_answered'
+    case 'withdrawn':
+    case 'expired':
+      return 'question_withdrawn'
+    default:
+      return state satisfies never
+  }
+}

@@ -28,6 +28,13 @@ export const LIMITS = {
   promptMaxChars: 100_000,
   cloneUrlMaxChars: 2_048,
   refMaxChars: 200,
+  /** Longest title and text of a question and text of an answer, in characters; a whole question, in bytes of JSON. */
+  questionTitleMaxChars: 500,
+  questionTextMaxChars: 16_000,
+  answerTextMaxChars: 10_000,
+  questionMaxBytes: 64 * 1024,
+  /** Most questions of one session that may wait at once; an agent can make them. */
+  questionsPerSessionMax: 50,
   argvMaxEntries: 256,
   argvMaxChars: 65_536,
   /** Terminal size, in cells. */

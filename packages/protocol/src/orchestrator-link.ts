@@ -3,6 +3,7 @@ import { commandNameSchema, commandStateSchema } from './commands.ts'
 import { orchestratorSchema, projectSchema, sessionSchema } from './domain.ts'
 import { orchestratorEventSchema } from './events.ts'
 import { commandIdSchema } from './ids.ts'
+import { questionSchema } from './questions.ts'
 
 /** Version of the agreement between relay and orchestrator; another one is refused with UPGRADE_REQUIRED. */
 export const LINK_VERSION = 2
@@ -15,6 +16,8 @@ export const registrationSchema = z.object({
   commands: z.array(z.object({ name: commandNameSchema, isBuiltIn: z.boolean(), description: z.string().optional() })),
   projects: z.array(projectSchema),
   sessions: z.array(sessionSchema),
+  /** All that wait for an answer, and the latest of those that do not. */
+  questions: z.array(questionSchema).default([]),
   /** Commands it knows from before and how they stand, so that the relay can resolve what it called `unknown`. */
   known: z.array(z.object({ commandId: commandIdSchema, state: commandStateSchema })),
   /**
@@ -45,8 +48,13 @@ export const dispatchSchema = z.discriminatedUnion('type', [
     ttlMs: z.number(),
     /** When that was, by the relay's monotonic clock, in milliseconds: on a bad path it may arrive much later (C-7). */
     sentAt: z.number(),
-    /** Roles of the one who asked; local clone paths are for admins only. */
-    by: z.object({ name: z.string(), isAdmin: z.boolean() }),
+    /** Who asked, and the role; local clone paths are for admins only. */
+    by: z.object({
+      name: z.string(),
+      isAdmin: z.boolean(),
+      /** Which token; absent when it is not known any more. */
+      tokenId: z.string().optional(),
+    }),
   }),
   z.object({ type: z.literal('cancel'), commandId: commandIdSchema }),
 ])

@@ -61,10 +61,18 @@ function about(event: AioEvent): string {
       return event.project.id
     case 'project_removed':
       return event.projectId
+    case 'question_asked':
+      return `${event.question.sessionId} ${event.question.id} ${inert(event.question.title)}`
+    case 'question_answered':
+      return `${event.question.sessionId} ${event.question.id} ${event.question.answer?.optionId ?? ''} by ${inert(event.question.answer?.by.name ?? '?')}`
+    case 'question_withdrawn':
+      return `${event.question.sessionId} ${event.question.id} ${event.question.state}`
+    case 'egress':
+      return `${event.sessionId} ${event.hosts.map(({ host, port }) => `${inert(host)}:${port}`).join(' ')}`
     case 'gap':
       return `events were missed (${event.reason})`
     case 'snapshot':
-      return `${event.orchestrators.length} orchestrators, ${event.projects.length} projects, ${event.sessions.length} sessions`
+      return `${event.orchestrators.length} orchestrators, ${event.projects.length} projects, ${event.sessions.length} sessions, ${event.questions.length} questions`
     default:
       return event satisfies never
   }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { AioError, describeIssues, slugSchema } from '@ai-orchestration/protocol'
 import { parse, TomlError } from 'smol-toml'
 import { z } from 'zod'
+import { hostPatternSchema } from '../door/egress-settings.ts'
 
 const text = z.string().min(1)
 /** Relative and without `..`, so that it stays in the directory it is about. */
@@ -31,6 +32,8 @@ export const agentSchema = z.strictObject({
     .optional(),
   permissionMode: z.strictObject({ full: text, degraded: text }).optional(),
   gateway: z.enum(['anthropic']).optional(),
+  /** Hosts that its sessions may reach besides those of the project. */
+  hosts: z.array(hostPatternSchema).default([]),
   package: packageSchema.optional(),
   env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
   seed: z.record(innerPath, z.record(z.string(), z.json())).default({}),

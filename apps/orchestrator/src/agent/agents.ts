@@ -3,8 +3,10 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type AgentInfo, AioError, type Isolation } from '@ai-orchestration/protocol'
 import type { OrchestratorConfig } from '../config.ts'
-import { DOOR_URL } from '../door/doors.ts'
+import { hostPatterns } from '../door/egress-settings.ts'
+import { DOOR_URL } from '../door/environment.ts'
 import type { GatewayKind } from '../door/gateway.ts'
+import type { HostPattern } from '../door/target.ts'
 import type { Logger } from '../log.ts'
 import { type AgentDefinition, readAgentFile } from './agent-file.ts'
 import { fill, fillJson } from './fill.ts'
@@ -23,7 +25,7 @@ const ARGUMENT_BYTES_MAX = 128 * 1024 - 1
 export interface AgentLaunch {
   argv: string[]
   env: Record<string, string>
-  /** The model API its door leads to; no door when absent. */
+  /** The model API its door leads to; none when absent. */
   gateway?: GatewayKind
 }
 
@@ -108,6 +110,11 @@ export class Agents {
     if (prompt !== undefined && prompt !== '') argv.push(...promptArguments(agent, prompt, values))
     const env = Object.fromEntries(Object.entries(agent.env).map(([name, value]) => [name, fill(value, values)]))
     return { argv, env, ...(agent.gateway === undefined ? {} : { gateway: agent.gateway }) }
+  }
+
+  /** Hosts that an agent's sessions may reach; none of one that is not known any more. */
+  hostsOf(agentId: string): readonly HostPattern[] {
+    return hostPatterns(this.#definitions.get(agentId)?.hosts ?? [])
   }
 
   /** Writes the files that an agent wants to find in a session's new HOME. They belong to this process's user. */

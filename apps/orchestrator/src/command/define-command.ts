@@ -3,6 +3,8 @@ import type { Agents } from '../agent/agents.ts'
 import type { OrchestratorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
 import type { Projects } from '../project/projects.ts'
+import type { Questions } from '../question/questions.ts'
+import type { Rules } from '../question/rules.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { Steps } from './steps.ts'
 
@@ -12,13 +14,15 @@ export interface Services {
   projects: Projects
   sessions: Sessions
   agents: Agents
+  questions: Questions
+  rules: Rules
 }
 
 /** One run of a command. */
 export interface CommandContext extends Services {
   commandId: string
   /** Who asked. */
-  by: { name: string; isAdmin: boolean }
+  by: { name: string; isAdmin: boolean; tokenId?: string | undefined }
   steps: Steps
   log: Logger
 }

@@ -5,7 +5,12 @@ import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { run } from '../process/run.ts'
 import { type PipedChild, spawnPiped } from '../process/spawn-piped.ts'
-import { DOOR_URL, Doors } from './doors.ts'
+import { Questions } from '../question/questions.ts'
+import { Rules } from '../question/rules.ts'
+import { Doors } from './doors.ts'
+import { DOOR_URL } from './environment.ts'
+import { Prices } from './prices.ts'
+import { UsageBook } from './usage-book.ts'
 
 const log = pino({ level: 'silent' })
 let room: PipedChild
@@ -41,8 +46,27 @@ afterEach(async () => {
   for (const doors of open.splice(0)) await doors[Symbol.asyncDispose]()
 })
 
+const plan = { agent: 'claude', gateway: 'anthropic', logFile: '/dev/null' } as const
+const rules = await Rules.open({ projects: { list: () => [], paths: () => ({ dir: '/' }) }, log })
+
 function newDoors(upstream: string): Doors {
-  const doors = new Doors({ config: { gateway: { apiKey: 'real-key', oauthToken: undefined, upstream } }, log })
+  const questions = new Questions({
+    journal: { keepQuestion: async () => undefined },
+    ...{ rules, log, orchestratorId: '01J00000000000000000000000', kept: [] },
+  })
+  const doors = new Doors({
+    config: {
+      gateway: { apiKey: 'real-key', oauthToken: undefined, upstream },
+      relayUrl: 'ws://127.0.0.1:3000/ws',
+      egressAllowAddresses: [],
+    },
+    log,
+    projects: { get: () => undefined },
+    agents: { hostsOf: () => [] },
+    ...{ questions, rules },
+    usage: new UsageBook({ prices: new Prices([]), tell: () => undefined }),
+    admit: async () => ({ isAllowed: true }),
+  })
   open.push(doors)
   return doors
 }
@@ -61,7 +85,7 @@ describe('Doors', () => {
     await using stub = await startApi()
     const doors = newDoors(stub.url)
     expect(await callFrom(pid)).toContain('failed')
-    await doors.attach('p_s', pid, 'anthropic')
+    await doors.attach('p_s', pid, plan)
     expect(doors.has('p_s')).toBe(true)
     expect(await callFrom(pid)).toBe('200 hello\n')
     expect(stub.calls).toMatchObject([{ 'x-api-key': 'real-key' }])
@@ -73,22 +97,22 @@ describe('Doors', () => {
   it('is attached again, by the same or by another orchestrator', async () => {
     await using stub = await startApi()
     const doors = newDoors(stub.url)
-    await doors.attach('p_s', pid, 'anthropic')
-    await doors.attach('p_s', pid, 'anthropic')
+    await doors.attach('p_s', pid, plan)
+    await doors.attach('p_s', pid, plan)
     expect(await callFrom(pid)).toMatch(/^200 /)
-    await expect(newDoors(stub.url).attach('p_s', pid, 'anthropic')).rejects.toMatchObject({
+    await expect(newDoors(stub.url).attach('p_s', pid, plan)).rejects.toMatchObject({
       code: 'ISOLATION_UNAVAILABLE',
       message: expect.stringContaining('EADDRINUSE'),
     })
     await doors[Symbol.asyncDispose]()
-    await newDoors(stub.url).attach('p_s', pid, 'anthropic')
+    await newDoors(stub.url).attach('p_s', pid, plan)
     expect(await callFrom(pid)).toMatch(/^200 /)
   })
 
   it('refuses the network of this machine and a process that is gone', async () => {
     const doors = newDoors('http://127.0.0.1:1')
     for (const wrong of [process.pid, 0, -1, 2 ** 22 + 1]) {
-      const attaching = doors.attach('p_s', wrong, 'anthropic')
+      const attaching = doors.attach('p_s', wrong, plan)
       await expect(attaching).rejects.toMatchObject({ code: 'ISOLATION_UNAVAILABLE' })
     }
     expect(doors.has('p_s')).toBe(false)
@@ -96,7 +120,7 @@ describe('Doors', () => {
 
   it('leaves no process behind', async () => {
     const doors = newDoors('http://127.0.0.1:1')
-    await doors.attach('p_s', pid, 'anthropic')
+    await doors.attach('p_s', pid, plan)
     await sleep(200)
     const { stdout } = await run('ps', ['--ppid', String(process.pid), '-o', 'args='], { allowFailure: true })
     expect(stdout).not.toContain('listen-inside')

@@ -1,42 +1,79 @@
-import { readlink } from 'node:fs/promises'
 import type { Server } from 'node:http'
-import { Server as NetServer } from 'node:net'
-import { fileURLToPath } from 'node:url'
-import { AioError } from '@ai-orchestration/protocol'
-import { z } from 'zod'
+import type { Server as NetServer } from 'node:net'
+import { type OrchestratorEvent, parseSessionId, type Usage } from '@ai-orchestration/protocol'
 import type { OrchestratorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
-import { spawnPiped } from '../process/spawn-piped.ts'
-import { createGateway, type GatewayKind } from './gateway.ts'
+import type { ProjectRecord } from '../project/projects.ts'
+import type { Questions } from '../question/questions.ts'
+import type { Rules } from '../question/rules.ts'
+import { Addresses } from './addresses.ts'
+import { Dialer, type Resolve } from './dialer.ts'
+import { createDoorServer } from './door-server.ts'
+import { EgressLog } from './egress-log.ts'
+import { EgressPolicy, type EgressSettings } from './egress-policy.ts'
+import { EgressProxy } from './egress-proxy.ts'
+import { egressSettingsSchema, hostPatterns } from './egress-settings.ts'
+import { Gateway, type GatewayHooks, type GatewayKind } from './gateway.ts'
+import { listenInside } from './listen-inside.ts'
+import { PackageHosts } from './package-hosts.ts'
+import type { HostPattern } from './target.ts'
+import type { UsageBook } from './usage-book.ts'
 
-/** Port of the door, on the loopback of each session. */
-export const DOOR_PORT = 3128
-/** What an agent inside a session is told to use as its model API. */
-export const DOOR_URL = `http://127.0.0.1:${DOOR_PORT}`
+/** What doors work with. */
+export interface DoorServices {
+  config: Pick<OrchestratorConfig, 'gateway' | 'relayUrl' | 'egressAllowAddresses'>
+  log: Logger
+  projects: { get(id: string): ProjectRecord | undefined }
+  agents: { hostsOf(agentId: string): readonly HostPattern[] }
+  questions: Questions
+  rules: Rules
+  usage: UsageBook
+  /** Whether a session may call the model once more. */
+  admit(sessionId: string, signal: AbortSignal): ReturnType<GatewayHooks['admit']>
+  /** Turns names into addresses; the system's resolver when absent. */
+  resolve?: Resolve
+}
 
-const LISTENER = fileURLToPath(new URL('./listen-inside.mjs', import.meta.url))
-/** Opening a door takes about 0.1 s; after so many milliseconds it has failed. */
-const OPEN_DEADLINE_MS = 10_000
-
-const wordSchema = z.union([z.object({ namespace: z.string() }), z.object({ error: z.string() })])
+/** What is behind the door of one session. */
+export interface DoorPlan {
+  agent: string
+  /** The model API it leads to; none when absent. */
+  gateway?: GatewayKind | undefined
+  /** Where its requests are written down; no session can write there. */
+  logFile: string
+  /** What the session had used before. */
+  usage?: Usage | undefined
+}
 
 interface Door {
   listener: NetServer
-  gateway: Server
+  server: Server
+  /** Ends everything behind it. */
+  close(): Promise<void>
 }
 
 /**
- * The one way out of a session, which has no network: a socket that listens on the session's own loopback and is served
+ * The one way out of each session, which has no network: a socket that listens on the session's own loopback and is served
  * by the orchestrator from outside. It is gone with the orchestrator and attached anew after a restart.
  */
 export class Doors {
-  readonly #config: OrchestratorConfig['gateway']
-  readonly #log: Logger
+  readonly #services: DoorServices
+  readonly #addresses: Addresses
+  readonly #dialer: Dialer
+  readonly #packageHosts: PackageHosts
   readonly #doors = new Map<string, Door>()
+  readonly #listeners = new Set<(event: OrchestratorEvent) => void>()
 
-  constructor(services: { config: Pick<OrchestratorConfig, 'gateway'>; log: Logger }) {
-    this.#config = services.config.gateway
-    this.#log = services.log
+  constructor(services: DoorServices) {
+    const { config, log, resolve } = services
+    this.#services = services
+    this.#packageHosts = new PackageHosts({ log })
+    this.#addresses = new Addresses(config.egressAllowAddresses)
+    this.#dialer = new Dialer({
+      addresses: this.#addresses,
+      ownHosts: [new URL(config.relayUrl).hostname],
+      ...(resolve === undefined ? {} : { resolve }),
+    })
   }
 
   /**
@@ -45,14 +82,15 @@ export class Doors {
    * @param pid any process in the session's network namespace.
    * @throws AioError ISOLATION_UNAVAILABLE when that namespace is the machine's own, is gone, or the port is taken.
    */
-  async attach(sessionId: string, pid: number, gateway: GatewayKind): Promise<void> {
+  async attach(sessionId: string, pid: number, plan: DoorPlan): Promise<void> {
     await this.detach(sessionId)
     const listener = await listenInside(pid)
-    const server = createGateway(gateway, this.#config, this.#log.child({ sessionId }))
-    listener.on('connection', (socket) => server.emit('connection', socket))
-    listener.on('error', (error) => this.#log.warn({ sessionId, err: error }, 'the door of a session failed'))
+    const log = this.#services.log.child({ sessionId })
+    listener.on('error', (error) => log.warn({ err: error }, 'the door of a session failed'))
+    const door = this.#make(sessionId, listener, plan, log)
+    listener.on('connection', (socket) => door.server.emit('connection', socket))
     await this.detach(sessionId)
-    this.#doors.set(sessionId, { listener, gateway: server })
+    this.#doors.set(sessionId, door)
   }
 
   /** Tells whether a session's door is open. */
@@ -66,58 +104,56 @@ export class Doors {
     if (door === undefined) return
     this.#doors.delete(sessionId)
     door.listener.close()
-    door.gateway.closeAllConnections()
-    door.gateway.emit('close')
+    door.server.closeAllConnections()
+    await door.close()
+  }
+
+  /** Calls back with what went through the doors, summed up. @returns the way to stop it. */
+  onChange(listener: (event: OrchestratorEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** Closes all doors. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const sessionId of [...this.#doors.keys()]) await this.detach(sessionId)
+    await Promise.all([...this.#doors.keys()].map((sessionId) => this.detach(sessionId)))
   }
-}
 
-async function listenInside(pid: number): Promise<NetServer> {
-  if (!Number.isSafeInteger(pid) || pid <= 0) throw unavailable(`${pid} is no process`)
-  const [own, theirs] = await Promise.all([readlink('/proc/self/ns/net'), namespaceOf(pid)])
-  if (own === theirs) throw unavailable('the session would share the network of this machine')
-  const args = [`--net=/proc/${pid}/ns/net`, '--', process.execPath, LISTENER, String(DOOR_PORT)]
-  const child = spawnPiped('nsenter', args, { hasIpc: true, env: {} })
-  const errors: Buffer[] = []
-  child.stderr.on('data', (chunk: Buffer) => errors.push(chunk))
-  child.stdout.resume()
-  const { promise, resolve, reject } = Promise.withResolvers<NetServer>()
-  const timer = setTimeout(() => reject(unavailable('it took too long')), OPEN_DEADLINE_MS)
-  child.process.on('error', (error) => reject(unavailable(error.message)))
-  child.process.on('close', () => reject(unavailable(Buffer.concat(errors).toString().trim().slice(-500))))
-  child.process.on('message', (message, handle) => {
-    const word = wordSchema.parse(message)
-    if ('error' in word) reject(unavailable(word.error))
-    else if (!(handle instanceof NetServer)) reject(unavailable('no socket came back'))
-    else if (word.namespace === theirs) resolve(handle)
-    else {
-      // The pid was given to another process meanwhile.
-      handle.close()
-      reject(unavailable('the session ended'))
+  #make(sessionId: string, listener: NetServer, plan: DoorPlan, log: Logger): Door {
+    const { config, questions, rules, usage, admit } = this.#services
+    usage.resume(sessionId, plan.usage)
+    const publish = (event: OrchestratorEvent) => {
+      for (const listener of this.#listeners) listener(event)
     }
-  })
-  try {
-    return await promise
-  } finally {
-    clearTimeout(timer)
-    child.process.kill('SIGKILL')
+    const egressLog = new EgressLog({ path: plan.logFile, sessionId, publish, log })
+    const settings = () => this.#settings(sessionId, plan.agent)
+    const policy = new EgressPolicy({ sessionId, settings, questions, rules, addresses: this.#addresses })
+    const egress = new EgressProxy({ policy, dialer: this.#dialer, egressLog, log })
+    const hooks: GatewayHooks = {
+      admit: (signal) => admit(sessionId, signal),
+      onUsage: (turn) => usage.add(sessionId, turn),
+    }
+    const gateway =
+      plan.gateway === undefined ? undefined : new Gateway(plan.gateway, { config: config.gateway, hooks, log })
+    const close = async () => {
+      gateway?.close()
+      egress.close()
+      policy.close()
+      usage.flush(sessionId)
+      await egressLog.close()
+    }
+    return { listener, server: createDoorServer({ gateway, egress }), close }
   }
-}
 
-async function namespaceOf(pid: number): Promise<string> {
-  try {
-    return await readlink(`/proc/${pid}/ns/net`)
-  } catch (error) {
-    throw unavailable('its process is gone', error)
+  async #settings(sessionId: string, agent: string): Promise<EgressSettings> {
+    const project = this.#services.projects.get(parseSessionId(sessionId)?.projectId ?? '')
+    const agentHosts = this.#services.agents.hostsOf(agent)
+    const { allow, presets, unknown, holdMinutes } = project?.egress ?? egressSettingsSchema.parse({})
+    const sets = await Promise.all(presets.map((preset) => this.#packageHosts.of(preset, project ?? {})))
+    return {
+      allow: [...agentHosts, ...hostPatterns(allow), ...sets.flat()],
+      unknown,
+      holdMs: holdMinutes * 60_000,
+    }
   }
-}
-
-function unavailable(why: string, cause?: unknown): AioError {
-  return new AioError('ISOLATION_UNAVAILABLE', `The session's way to the model API could not be opened: ${why}.`, {
-    cause,
-  })
 }

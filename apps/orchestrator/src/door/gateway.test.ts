@@ -2,9 +2,11 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { createGateway } from './gateway.ts'
+import { createDoorServer } from './door-server.ts'
+import { Gateway, type GatewayHooks } from './gateway.ts'
+import type { TurnUsage } from './turn-usage.ts'
 
 const servers: Server[] = []
 afterEach(() => {
@@ -28,10 +30,21 @@ interface Seen {
   body: string
 }
 
+const LET_THROUGH: GatewayHooks = { admit: async () => ({ isAllowed: true }), onUsage: () => undefined }
+
+function createGateway(
+  config: ConstructorParameters<typeof Gateway>[1]['config'],
+  log: Logger,
+  hooks = LET_THROUGH,
+): Server {
+  return createDoorServer({ gateway: new Gateway('anthropic', { config, hooks, log }), egress: undefined })
+}
+
 /** A gateway and the API behind it. */
 async function setUp(
   credential: { apiKey?: string; oauthToken?: string } = { apiKey: 'real-key' },
   answer: (response: ServerResponse) => void = (response) => response.end('{}'),
+  hooks: GatewayHooks = LET_THROUGH,
 ) {
   const seen: Seen[] = []
   const upstream = await listen(
@@ -48,7 +61,7 @@ async function setUp(
     ...credential,
     upstream: `http://127.0.0.1:${upstream}/base`,
   }
-  const port = await listen(createGateway('anthropic', config, log))
+  const port = await listen(createGateway(config, log, hooks))
   const call = async (
     path: string,
     options: { method?: string; headers?: Record<string, string>; body?: string } = {},
@@ -148,7 +161,7 @@ describe('the model gateway', () => {
     expect(without.seen).toEqual([])
 
     const config = { apiKey: 'real-key', oauthToken: undefined, upstream: 'http://127.0.0.1:1' }
-    const port = await listen(createGateway('anthropic', config, pino({ level: 'silent' })))
+    const port = await listen(createGateway(config, pino({ level: 'silent' })))
     const outgoing = request({ host: '127.0.0.1', port, path: '/v1/messages', method: 'POST' }).end('{}')
     const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
     expect(response.statusCode).toBe(502)
@@ -191,5 +204,76 @@ describe('the model gateway', () => {
     expect(response.statusCode).toBe(429)
     expect(seen.length).toBeLessThanOrEqual(64)
     for (const call of calls) call.destroy()
+  })
+
+  it('counts what a streamed and a plain answer used, and holds no byte back for it', async () => {
+    const turns: TurnUsage[] = []
+    const hooks = { ...LET_THROUGH, onUsage: (turn: TurnUsage) => turns.push(turn) }
+    const usage = { input_tokens: 10, cache_creation_input_tokens: 3, cache_read_input_tokens: 4, output_tokens: 1 }
+    const start = { type: 'message_start', message: { type: 'message', model: 'claude-x', content: [], usage } }
+    const delta = { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 25 } }
+    const events = [start, { type: 'content_block_delta', delta: { text: 'the word "usage"' } }, delta]
+    const bytes = Buffer.from(
+      events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join(''),
+    )
+    const streamed = await setUp(
+      undefined,
+      (response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
+        // In pieces that end anywhere.
+        for (let at = 0; at < bytes.length; at += 7) response.write(bytes.subarray(at, at + 7))
+        response.end()
+      },
+      hooks,
+    )
+    const answer = await streamed.call('/v1/messages', { headers: { 'accept-encoding': 'gzip' } })
+    expect(answer.body).toBe(bytes.toString())
+    expect(streamed.seen[0]?.request.headers['accept-encoding']).toBe('identity')
+    const plain = await setUp(
+      undefined,
+      (response) => response.end(JSON.stringify({ type: 'message', model: 'claude-x', usage })),
+      hooks,
+    )
+    await plain.call('/v1/messages')
+    await plain.call('/v1/messages/count_tokens')
+    const counted = { model: 'claude-x', inputTokens: 10, cacheReadTokens: 4, cacheWriteTokens: 3 }
+    expect(turns).toEqual([
+      { ...counted, outputTokens: 25 },
+      { ...counted, outputTokens: 1 },
+    ])
+  })
+
+  it('counts what an answer used that was broken off, and passes errors of the API on as they are', async () => {
+    const turns: TurnUsage[] = []
+    const hooks = { ...LET_THROUGH, onUsage: (turn: TurnUsage) => turns.push(turn) }
+    const start = { type: 'message_start', message: { type: 'message', model: 'm', usage: { input_tokens: 7 } } }
+    const broken = await setUp(
+      undefined,
+      (response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        response.write(`data: ${JSON.stringify(start)}\n\n`)
+        setTimeout(() => response.destroy(), 20)
+      },
+      hooks,
+    )
+    await expect(broken.call('/v1/messages')).rejects.toThrow()
+    expect(turns).toMatchObject([{ inputTokens: 7 }])
+    const error = { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } }
+    const failing = await setUp(undefined, (response) =>
+      response.writeHead(529, { 'retry-after': '3' }).end(JSON.stringify(error)),
+    )
+    const { status, body, response } = await failing.call('/v1/messages')
+    expect([status, JSON.parse(body), response.headers['retry-after']]).toEqual([529, error, '3'])
+  })
+
+  it('holds a call of the model for as long as it is not admitted, and no other call', async () => {
+    const admission = Promise.withResolvers<{ isAllowed: false; reason: string }>()
+    const { call, seen } = await setUp(undefined, undefined, { ...LET_THROUGH, admit: () => admission.promise })
+    const held = call('/v1/messages?beta=true')
+    expect((await call('/v1/messages/count_tokens')).status).toBe(200)
+    admission.resolve({ isAllowed: false, reason: 'The budget is used up.' })
+    const { status, body } = await held
+    expect([status, JSON.parse(body)]).toMatchObject([403, { error: { message: 'The budget is used up.' } }])
+    expect(seen).toHaveLength(1)
   })
 })

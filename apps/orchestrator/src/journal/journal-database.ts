@@ -1,6 +1,13 @@
 import { existsSync, renameSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
-import { AioError, type CommandState, commandStateSchema, stepSchema } from '@ai-orchestration/protocol'
+import {
+  AioError,
+  type CommandState,
+  commandStateSchema,
+  type Question,
+  questionSchema,
+  stepSchema,
+} from '@ai-orchestration/protocol'
 import { ulid } from 'ulid'
 import { z } from 'zod'
 import type { CommandFacts, JournalContent, JournalOp, OutboxItem, Unfinished } from './journal-format.ts'
@@ -9,6 +16,9 @@ import { SEQ_BLOCK } from './seq-block.ts'
 
 /** So many commands that ended last are told to the relay at a registration: about 120 KiB of its 1 MiB message. */
 const RECENT = 2_000
+
+/** So many questions that wait no more are kept. */
+const SETTLED_QUESTIONS = 50
 
 const itemSchema = z.object({
   seq: z.number(),
@@ -117,6 +127,10 @@ export class JournalDatabase {
       case 'reserve':
         sql.setFact.run('reserved', String(op.upTo))
         return undefined
+      case 'question':
+        sql.putQuestion.run(op.question.id, Number(op.question.state === 'pending'), JSON.stringify(op.question))
+        sql.forgetQuestions.run(SETTLED_QUESTIONS)
+        return undefined
       case 'forget':
         sql.forget.run(op.before, op.keep)
         return undefined
@@ -141,8 +155,17 @@ export class JournalDatabase {
         const { command_id: commandId, state } = recentSchema.parse(row)
         return { commandId, state }
       }),
+      questions: this.#questions(),
       unsureBefore: unsure === undefined ? undefined : Number(unsure),
     }
+  }
+
+  // One that another release wrote and this one does not understand is left alone; the session asks again.
+  #questions(): Question[] {
+    return this.#statements.questions.all().flatMap((row) => {
+      const { success, data } = questionSchema.safeParse(JSON.parse(String(row['body'])))
+      return success ? [data] : []
+    })
   }
 
   #unfinished(row: unknown): Unfinished {
@@ -184,6 +207,16 @@ function prepare(database: DatabaseSync) {
     unfinished: sql('SELECT * FROM commands WHERE final IS NULL ORDER BY changed_at, rowid'),
     recent: sql(
       'SELECT command_id, state FROM commands WHERE final IS NOT NULL ORDER BY changed_at DESC, rowid DESC LIMIT ?',
+    ),
+    questions: sql('SELECT body FROM questions ORDER BY id'),
+    // What is settled stays so.
+    putQuestion: sql(
+      `INSERT INTO questions VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET is_pending = excluded.is_pending, body = excluded.body
+       WHERE is_pending = 1`,
+    ),
+    forgetQuestions: sql(
+      `DELETE FROM questions WHERE is_pending = 0 AND id NOT IN
+       (SELECT id FROM questions WHERE is_pending = 0 ORDER BY id DESC LIMIT ?)`,
     ),
     items: sql('SELECT seq, kind, text, lost FROM outbox ORDER BY seq'),
     put: sql('INSERT INTO outbox VALUES (?, ?, ?, ?)'),

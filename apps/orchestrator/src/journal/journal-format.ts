@@ -1,4 +1,4 @@
-import type { CommandState, OrchestratorEvent, Step } from '@ai-orchestration/protocol'
+import type { CommandState, OrchestratorEvent, Question, Step } from '@ai-orchestration/protocol'
 
 /** How a command ended, as it is told to the relay. */
 export type FinalEvent = Extract<OrchestratorEvent, { type: 'command_result' | 'command_error' }>
@@ -42,6 +42,7 @@ export type JournalOp =
   | { type: 'taken'; upTo: number }
   | { type: 'drop'; seqs: readonly number[]; marks: readonly Pick<OutboxItem, 'seq' | 'lost'>[] }
   | { type: 'reserve'; upTo: number }
+  | { type: 'question'; question: Question }
   | { type: 'forget'; before: number; keep: number }
 
 /** What the journal holds when it is opened. */
@@ -54,6 +55,8 @@ export interface JournalContent {
   unfinished: Unfinished[]
   /** Commands that ended last, newest first. */
   recent: { commandId: string; state: CommandState }[]
+  /** All that wait for an answer, and the latest of those that do not; oldest first. */
+  questions: Question[]
   /** Commands made before this moment may have run without this journal knowing; milliseconds since 1970. */
   unsureBefore: number | undefined
   /** Where a damaged database was put, when that happened just now, and what was wrong with it. */

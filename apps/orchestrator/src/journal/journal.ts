@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { AioError, orchestratorEventSchema } from '@ai-orchestration/protocol'
+import { AioError, orchestratorEventSchema, type Question } from '@ai-orchestration/protocol'
 import type { Logger } from '../log.ts'
 import type {
   CommandFacts,
@@ -164,6 +164,15 @@ export class Journal implements AsyncDisposable {
     void this.#add({ type: 'drop', seqs, marks }, { isUrgent: false })
   }
 
+  /**
+   * Keeps how a question stands; resolves once that is on the disk.
+   *
+   * @throws AioError UNAVAILABLE when it cannot be written.
+   */
+  async keepQuestion(question: Question): Promise<void> {
+    await this.#ask({ type: 'question', question })
+  }
+
   /** Makes sure that numbers up to this one are never given out again; resolves once that is on the disk. */
   async reserve(upTo: number): Promise<void> {
     await this.#add({ type: 'reserve', upTo }, { isUrgent: true })
@@ -272,7 +281,7 @@ export class Journal implements AsyncDisposable {
       reject?.(
         new AioError(
           'UNAVAILABLE',
-          `The orchestrator's journal cannot be written, so nothing was started: ${why}. Make room on its disk, then run the command again.`,
+          `The orchestrator's journal cannot be written, so nothing was started or changed: ${why}. Make room on its disk, then try again.`,
         ),
       )
     clearTimeout(this.#timer)

@@ -32,6 +32,10 @@ const MIGRATIONS: readonly string[] = [
     lost INTEGER NOT NULL DEFAULT 0
   ) STRICT;
   `,
+  `
+  -- Questions to people; the id is a ULID, so the order is that in which they were asked.
+  CREATE TABLE questions (id TEXT PRIMARY KEY, is_pending INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  `,
 ]
 
 /** Version of the database that this release writes. */

@@ -183,7 +183,12 @@ function kindOf(event: OrchestratorEvent): ItemKind {
     case 'project_updated':
     case 'project_removed':
     case 'orchestrator_updated':
+    case 'question_asked':
+    case 'question_answered':
+    case 'question_withdrawn':
       return 'state'
+    case 'egress':
+      return 'progress'
     default:
       return event satisfies never
   }

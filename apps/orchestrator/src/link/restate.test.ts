@@ -39,7 +39,12 @@ it('says once how everything stands that an old event is about', () => {
     text: JSON.stringify(event),
     lost: 0,
   }))
-  const standing = { orchestrator, projects: [project('one', 'new'), project('two', 'untold')], sessions: [] }
+  const standing = {
+    orchestrator,
+    projects: [project('one', 'new'), project('two', 'untold')],
+    sessions: [],
+    questions: [],
+  }
   expect(restate(items, standing)).toEqual([
     { type: 'project_updated', projectId: 'one', project: project('one', 'new') },
     { type: 'project_removed', projectId: 'gone' },

@@ -3,6 +3,8 @@ import {
   type OrchestratorEvent,
   orchestratorEventSchema,
   type Project,
+  type Question,
+  questionEventType,
   type Session,
 } from '@ai-orchestration/protocol'
 import type { OutboxItem } from '../journal/journal-format.ts'
@@ -12,6 +14,7 @@ export interface Standing {
   orchestrator: Orchestrator
   projects: readonly Project[]
   sessions: readonly Session[]
+  questions: readonly Question[]
 }
 
 /**
@@ -32,7 +35,7 @@ export function restate(items: readonly OutboxItem[], now: Standing): Orchestrat
 
 function standingOf(
   event: OrchestratorEvent,
-  { orchestrator, projects, sessions }: Standing,
+  { orchestrator, projects, sessions, questions }: Standing,
 ): { key: string; event: OrchestratorEvent } | undefined {
   switch (event.type) {
     case 'session_updated':
@@ -45,6 +48,11 @@ function standingOf(
       return projectStanding(event.projectId, projects)
     case 'orchestrator_updated':
       return { key: 'orchestrator', event: { type: 'orchestrator_updated', orchestrator } }
+    case 'question_asked':
+    case 'question_answered':
+    case 'question_withdrawn':
+      return questionStanding(event.question.id, questions)
+    case 'egress':
     case 'command_ack':
     case 'command_progress':
     case 'command_result':
@@ -53,6 +61,14 @@ function standingOf(
     default:
       return event satisfies never
   }
+}
+
+function questionStanding(id: string, questions: readonly Question[]) {
+  const question = questions.find((each) => each.id === id)
+  if (question === undefined) return undefined
+  const { projectId, sessionId } = question
+  const event: OrchestratorEvent = { type: questionEventType(question.state), projectId, sessionId, question }
+  return { key: `question ${id}`, event }
 }
 
 function sessionStanding(sessionId: string, projectId: string, sessions: readonly Session[]) {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import {
   AioError,
+  budgetSchema,
   limitsRequestSchema,
   projectIdSchema,
   slugSchema,
@@ -11,6 +12,7 @@ import { stringify } from 'smol-toml'
 import { z } from 'zod'
 import { parseToml } from '../disk/parse-toml.ts'
 import { writeFileDurably } from '../disk/write-file-durably.ts'
+import { egressSettingsSchema } from '../door/egress-settings.ts'
 
 /** Ignored paths with these names can be made again and are not work: removing a session may lose them (D-1). */
 export const DEFAULT_DISPOSABLE = ['node_modules', 'target', 'dist', '.venv', '.next']
@@ -30,6 +32,17 @@ const projectFileSchema = z.strictObject({
   limits: limitsRequestSchema.optional(),
   /** A session in which nothing has happened for so long is paused, in milliseconds; 0 for never. */
   idlePauseMs: z.number().int().min(0).optional(),
+  /** Where sessions may go. */
+  egress: egressSettingsSchema.optional(),
+  /** What sessions may use of the model before a person is asked. */
+  budget: z
+    .strictObject({
+      /** Each session. */
+      session: budgetSchema.optional(),
+      /** All sessions together. */
+      project: budgetSchema.optional(),
+    })
+    .optional(),
   /** Who commits inside sessions; the orchestrator's own git identity when absent. */
   git: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }).optional(),
   createdAt: timestampSchema,

@@ -42,6 +42,8 @@ export interface ProjectRecord extends Project {
   git: { name: string; email: string } | undefined
   limits?: LimitsRequest | undefined
   idlePauseMs?: number | undefined
+  egress?: ProjectFile['egress']
+  budget?: ProjectFile['budget']
 }
 
 /** A fetch of the default branch is not repeated within this time, in milliseconds. */
@@ -97,6 +99,8 @@ export class Projects {
       git: file.git,
       limits: file.limits,
       idlePauseMs: file.idlePauseMs,
+      egress: file.egress,
+      budget: file.budget,
     }
   }
 
@@ -256,6 +260,8 @@ function toPublic({
   git: _git,
   limits: _limits,
   idlePauseMs: _idlePauseMs,
+  egress: _egress,
+  budget: _budget,
   ...project
 }: ProjectRecord): Project {
   return project

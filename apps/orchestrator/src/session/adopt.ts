@@ -11,6 +11,7 @@ import { isolationError, missingIsolation } from './isolation.ts'
 import { untilRunning } from './launch.ts'
 import type { SessionLife } from './life.ts'
 import { mountPoints, unmount } from './mounts.ts'
+import { openDoor, openDoorAside } from './open-door.ts'
 import { MAPPINGS } from './paths.ts'
 import { readRecord, type SessionRecord } from './record.ts'
 import type { SessionRuntime } from './runtime.ts'
@@ -76,7 +77,8 @@ async function adopt(runtime: SessionRuntime, life: SessionLife, record: Session
   runtime.cgroups.setFrozen(runtime.cgroupOf(name), state === 'paused')
   life.watch(id)
   runtime.log.info({ session: id, pid: process.pid }, 'session taken over')
-  if (record.gateway !== undefined) await runtime.doors.attach(id, process.pid, record.gateway)
+  if (record.gateway === undefined) openDoorAside(runtime, id, process)
+  else await openDoor(runtime, id, process)
 }
 
 /** True when a creation was cut off before its container was started: after a reboot one cannot know. */

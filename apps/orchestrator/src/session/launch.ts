@@ -2,6 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AioError, containerIdOf, parseSessionId } from '@ai-orchestration/protocol'
+import { DOOR_ENVIRONMENT } from '../door/environment.ts'
 import { projectBinds } from './binds.ts'
 import { DEFAULT_SESSION_LIMITS, groupLimits } from './cgroups.ts'
 import { type Bind, containerConfig } from './container.ts'
@@ -30,7 +31,7 @@ export async function writeConfig(runtime: SessionRuntime, id: string, launch: L
     hostname: parseSessionId(id)?.name ?? id,
     argv: launch.argv,
     cwd: workspaceOf(id),
-    env: launch.env,
+    env: { ...DOOR_ENVIRONMENT, ...launch.env },
     hasTerminal: true,
     rootfs: rootfs.path,
     binds: [

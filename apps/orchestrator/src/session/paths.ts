@@ -18,6 +18,8 @@ export interface SessionPaths {
   work: string
   home: string
   terminalLog: string
+  /** What went through its door. */
+  egressLog: string
   record: string
   /** Under AIO_RUN: vanishes at a reboot, and its path is short enough for sockets. */
   run: string
@@ -49,6 +51,7 @@ export function sessionPaths(
     work: join(bundle, 'work'),
     home: join(bundle, 'home'),
     terminalLog: join(bundle, 'terminal.log'),
+    egressLog: join(bundle, 'egress.log'),
     record: join(bundle, 'session.json'),
     run,
     pidFile: join(run, 'pid'),

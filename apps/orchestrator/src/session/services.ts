@@ -1,3 +1,4 @@
+import type { Usage } from '@ai-orchestration/protocol'
 import type { OrchestratorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
 import type { ProjectPaths, ProjectRecord } from '../project/projects.ts'
@@ -42,9 +43,20 @@ export interface AgentSource {
   seedHome(agentId: string, homeDir: string, options: { workspace: string }): Promise<void>
 }
 
+/** What is behind the door of a session. */
+export interface DoorPlan {
+  agent: string
+  /** The gateway it leads to; none when absent. */
+  gateway?: string | undefined
+  /** Where its requests are written down. */
+  logFile: string
+  /** What the session had used before. */
+  usage?: Usage | undefined
+}
+
 /** What sessions need of the doors into containers' networks. */
 export interface DoorKeeper {
-  attach(sessionId: string, pid: number, gateway: string): Promise<void>
+  attach(sessionId: string, pid: number, plan: DoorPlan): Promise<void>
   detach(sessionId: string): Promise<void>
 }
 

@@ -13,6 +13,7 @@ import {
   type Session,
   sessionIdOf,
   sessionOfArchive,
+  type Usage,
   type WorkAtRisk,
 } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
@@ -280,6 +281,28 @@ export class Sessions implements AsyncDisposable {
     const cwd = posix.resolve(workspaceOf(id), options.cwd ?? '.')
     const [file = 'runc', ...args] = this.#runtime.runc.execArgv(containerIdOf(id), argv, cwd)
     return { file, args }
+  }
+
+  /** Where the requests of a session's door are written down. @throws AioError NOT_FOUND. */
+  egressLogOf(id: string): string {
+    this.require(id)
+    return this.#runtime.paths(id).egressLog
+  }
+
+  /** Records what a session has used; does nothing when it has been removed meanwhile. */
+  async recordUsage(id: string, usage: Usage): Promise<void> {
+    await this.#runtime.store.change(id, { session: { usage } })
+  }
+
+  /** Pauses a session that has used up its budget; one that is paused already stays so. */
+  async freeze(id: string): Promise<void> {
+    if (this.get(id)?.state === 'running') await pauseSession(this.#runtime, id, 'budget')
+  }
+
+  /** Lets a session go on that its budget had paused. */
+  async thaw(id: string): Promise<void> {
+    const session = this.get(id)
+    if (session?.state === 'paused' && session.pause?.reason === 'budget') await resumeSession(this.#runtime, id)
   }
 
   /** Where a session's terminal is found. @throws AioError NOT_FOUND. */

@@ -6,6 +6,7 @@ import { DEFAULT_SESSION_LIMITS, groupLimits } from './cgroups.ts'
 import { type HostProcess, isAlive } from './host-process.ts'
 import { type ExpectedIsolation, isolationError, missingIsolation } from './isolation.ts'
 import { startContainer } from './launch.ts'
+import { openDoor, openDoorAside } from './open-door.ts'
 import type { SessionRuntime } from './runtime.ts'
 import type { Launch } from './services.ts'
 
@@ -31,15 +32,14 @@ export async function startSession(
     async () => await removeContainer(runtime, id),
   )
   const isolation = await steps.run('Isolation', async () => await proveIsolation(runtime, id, process))
-  if (launch.gateway !== undefined && isAlive(process)) {
-    const { gateway } = launch
+  if (launch.gateway !== undefined && isAlive(process))
     await steps.run(
       'Gateway',
-      async () => await runtime.doors.attach(id, process.pid, gateway),
+      async () => await openDoor(runtime, id, process),
       async () => await runtime.doors.detach(id),
     )
-  }
   await runtime.store.change(id, { session: { state: 'running', isolation }, process, phase: 'ran' })
+  if (launch.gateway === undefined && isAlive(process)) openDoorAside(runtime, id, process)
   return process
 }
 

@@ -62,6 +62,11 @@ export function aboutOf(command: string, input: unknown): About {
   return projectId === undefined || !isSlug(projectId) ? {} : { projectId }
 }
 
+/** The question that a command answers, if it does. */
+export function questionIdOf(command: string, input: unknown): string | undefined {
+  return command === ('answer_question' satisfies BuiltInCommand) ? textField(input, 'questionId') : undefined
+}
+
 /** Commands that change what every session of a machine runs on. */
 const ADMIN_COMMANDS: ReadonlySet<string> = new Set<BuiltInCommand>(['build_rootfs'])
 

@@ -10,9 +10,10 @@ import {
 import { ulid } from 'ulid'
 import type { z } from 'zod'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { Inbox } from '../inbox/inbox.ts'
 import { isoTime } from '../iso-time.ts'
 import type { CancelOutcome } from '../router/commands.ts'
-import { aboutOf, checkedInput, refuseAdminCommand, refuseLocalClone } from './built-in.ts'
+import { type About, aboutOf, checkedInput, questionIdOf, refuseAdminCommand, refuseLocalClone } from './built-in.ts'
 import { contentHash } from './content-hash.ts'
 import type { Entry, Ledger } from './ledger.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -33,12 +34,14 @@ const OPEN_MAX = 1_000 // commands that are under way at once; each may hold an 
 /** What clients ask of commands: to accept one, once per id (C-3), to show them, to cancel. */
 export class Commands {
   readonly #fleet: Fleet
+  readonly #inbox: Inbox
   readonly #ledger: Ledger
   readonly #lifecycle: Lifecycle
   readonly #now: () => number
 
-  constructor(options: { fleet: Fleet; ledger: Ledger; lifecycle: Lifecycle; now?: () => number }) {
+  constructor(options: { fleet: Fleet; inbox: Inbox; ledger: Ledger; lifecycle: Lifecycle; now?: () => number }) {
     this.#fleet = options.fleet
+    this.#inbox = options.inbox
     this.#ledger = options.ledger
     this.#lifecycle = options.lifecycle
     this.#now = options.now ?? Date.now
@@ -109,7 +112,7 @@ export class Commands {
     const input = checkedInput(command, request.input)
     refuseAdminCommand(command, isAdmin)
     refuseLocalClone(command, input, isAdmin)
-    const about = aboutOf(command, input)
+    const about = this.#aboutOf(command, input)
     const target = route(this.#fleet, { command, about, orchestratorId, mayWait: ttlMs !== undefined })
     this.#refuseTooMany()
     this.#refuseTwin(command, about.projectId, target)
@@ -126,7 +129,7 @@ export class Commands {
       },
       input,
       contentHash: hash,
-      by: { name: principal.name, isAdmin },
+      by: { name: principal.name, isAdmin, tokenId: principal.tokenId },
       isKept: false,
       deadline: performance.now() + (ttlMs ?? LIMITS.commandTtlMs),
       wasDispatched: false,
@@ -135,6 +138,14 @@ export class Commands {
     }
     this.#lifecycle.begin(entry)
     return entry
+  }
+
+  /** An answer names only its question; that says which session it is about, and so which machine. */
+  #aboutOf(command: string, input: unknown): About {
+    const questionId = questionIdOf(command, input)
+    if (questionId === undefined) return aboutOf(command, input)
+    const { projectId, sessionId } = this.#inbox.require(questionId)
+    return { projectId, sessionId }
   }
 
   #refuseTooMany(): void {

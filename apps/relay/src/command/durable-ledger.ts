@@ -146,6 +146,7 @@ export class DurableLedger implements Ledger {
         contentHash ?? null,
         by.name,
         by.isAdmin ? 1 : 0,
+        by.tokenId ?? null,
         Math.round(this.#now() + deadline - performance.now()),
         ...flagsOf(entry),
       ],
@@ -174,12 +175,16 @@ export class DurableLedger implements Ledger {
       this.#store.reportDamage('commands', String(row['id']))
       return undefined
     }
-    const { input, content_hash: contentHash } = row
+    const { input, content_hash: contentHash, by_token: tokenId } = row
     return {
       command: commandSchema.parse(JSON.parse(body)),
       input: typeof input === 'string' ? JSON.parse(input) : undefined,
       contentHash: typeof contentHash === 'string' ? contentHash : undefined,
-      by: { name: String(row['by_name']), isAdmin: row['by_admin'] === 1 },
+      by: {
+        name: String(row['by_name']),
+        isAdmin: row['by_admin'] === 1,
+        ...(typeof tokenId === 'string' ? { tokenId } : {}),
+      },
       deadline: this.#deadlineOf(Number(row['expires_at']), Date.parse(String(row['created_at']))),
       wasDispatched: row['was_dispatched'] === 1,
       wasAcknowledged: row['was_acknowledged'] === 1,

@@ -7,7 +7,7 @@ export interface Entry {
   input: unknown
   /** Hash of what was asked; absent when only the result is known, from before this relay started. */
   contentHash: string | undefined
-  by: { name: string; isAdmin: boolean }
+  by: { name: string; isAdmin: boolean; tokenId?: string }
   /** On the relay's monotonic clock, in milliseconds. */
   deadline: number
   /** True once it may have been handed to the orchestrator, which may have begun it. Kept before it is done. */

@@ -1,8 +1,14 @@
-import type { AioEvent, EventFilter } from '@ai-orchestration/protocol'
+import type { AioEvent, EventFilter, Question } from '@ai-orchestration/protocol'
 import type { FleetState } from '../fleet/fleet.ts'
 
 /** What a watcher asked for, without where to begin. */
 export type Filter = Omit<EventFilter, 'after'>
+
+/** Everything that a snapshot shows. */
+export interface WorldState extends FleetState {
+  /** Those that wait for an answer. */
+  questions: Question[]
+}
 
 /** Tells whether a watcher asked for this event. */
 export function matches(filter: Filter, event: AioEvent): boolean {
@@ -14,7 +20,7 @@ export function matches(filter: Filter, event: AioEvent): boolean {
 }
 
 /** The part of a state that a watcher asked for. */
-export function narrow(filter: Filter, state: FleetState): FleetState {
+export function narrow(filter: Filter, state: WorldState): WorldState {
   const { orchestratorId, projectId, sessionId } = filter
   return {
     orchestrators: state.orchestrators.filter(({ id }) => orchestratorId === undefined || id === orchestratorId),
@@ -29,6 +35,12 @@ export function narrow(filter: Filter, state: FleetState): FleetState {
         (projectId === undefined || session.projectId === projectId) &&
         (sessionId === undefined || session.id === sessionId),
     ),
+    questions: state.questions.filter(
+      (question) =>
+        (orchestratorId === undefined || question.orchestratorId === orchestratorId) &&
+        (projectId === undefined || question.projectId === projectId) &&
+        (sessionId === undefined || question.sessionId === sessionId),
+    ),
   }
 }
 
@@ -38,6 +50,11 @@ function projectOf(event: AioEvent): string | undefined {
       return event.session.projectId
     case 'project_updated':
       return event.project.id
+    case 'question_asked':
+    case 'question_answered':
+    case 'question_withdrawn':
+      return event.question.projectId
+    case 'egress':
     case 'session_removed':
     case 'project_removed':
     case 'command_request':
@@ -55,6 +72,11 @@ function sessionOf(event: AioEvent): string | undefined {
   switch (event.type) {
     case 'session_updated':
       return event.session.id
+    case 'question_asked':
+    case 'question_answered':
+    case 'question_withdrawn':
+      return event.question.sessionId
+    case 'egress':
     case 'session_removed':
     case 'command_request':
     case 'command_ack':

@@ -1,7 +1,6 @@
 import type { AioEvent } from '@ai-orchestration/protocol'
-import type { FleetState } from '../fleet/fleet.ts'
 import { type Journal, positionOf } from '../journal/journal.ts'
-import { type Filter, matches, narrow } from './filter.ts'
+import { type Filter, matches, narrow, type WorldState } from './filter.ts'
 import { textFrame } from './text-frame.ts'
 import { trackedText } from './tracked-text.ts'
 
@@ -33,7 +32,7 @@ export class Lane {
   readonly #prefix: string
   readonly #journal: Journal
   readonly #texts: ItemTexts
-  readonly #state: () => FleetState
+  readonly #state: () => WorldState
   readonly #pages = new Map<number, Page | undefined>()
   #snapshot: Buffer | undefined
 
@@ -43,7 +42,7 @@ export class Lane {
     prefix: string
     journal: Journal
     texts: ItemTexts
-    state: () => FleetState
+    state: () => WorldState
   }) {
     this.key = options.key
     this.#filter = options.filter

@@ -2,6 +2,7 @@ import { type AioEvent, parsePosition } from '@ai-orchestration/protocol'
 import type { TrackedEnvelope } from '@trpc/server'
 import type { Peer } from '../context.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { Inbox } from '../inbox/inbox.ts'
 import { isoTime } from '../iso-time.ts'
 import { type Journal, positionOf } from '../journal/journal.ts'
 import type { Filter } from './filter.ts'
@@ -34,6 +35,7 @@ interface Watcher {
 export class Watch implements EndOfTurn {
   readonly #journal: Journal
   readonly #fleet: Fleet
+  readonly #inbox: Inbox
   readonly #now: () => number
   readonly #texts = new ItemTexts()
   readonly #lanes = new Map<string, { lane: Lane; watchers: Set<Watcher> }>()
@@ -43,9 +45,10 @@ export class Watch implements EndOfTurn {
   #isScheduled = false
   #followed: AbortController | undefined
 
-  constructor(options: { journal: Journal; fleet: Fleet; now?: () => number }) {
+  constructor(options: { journal: Journal; fleet: Fleet; inbox: Inbox; now?: () => number }) {
     this.#journal = options.journal
     this.#fleet = options.fleet
+    this.#inbox = options.inbox
     this.#now = options.now ?? Date.now
   }
 
@@ -87,7 +90,7 @@ export class Watch implements EndOfTurn {
     if (known !== undefined) return known
     const lane = new Lane({
       ...{ key, filter, prefix, journal: this.#journal, texts: this.#texts },
-      state: () => this.#fleet.state(),
+      state: () => ({ ...this.#fleet.state(), questions: this.#inbox.list() }),
     })
     const made = { lane, watchers: new Set<Watcher>() }
     this.#lanes.set(key, made)

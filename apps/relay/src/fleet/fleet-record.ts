@@ -1,4 +1,10 @@
-import { orchestratorSchema, projectSchema, sessionSchema } from '@ai-orchestration/protocol'
+import {
+  orchestratorSchema,
+  projectSchema,
+  type Question,
+  questionSchema,
+  sessionSchema,
+} from '@ai-orchestration/protocol'
 import type { z } from 'zod'
 import type { Unstamped } from '../journal/journal.ts'
 import type { Store, Write } from '../store/store.ts'
@@ -20,6 +26,12 @@ export function fleetChange(event: Unstamped, at: string): Write | undefined {
       return put('session', event.orchestratorId, event.session.id, event.session)
     case 'session_removed':
       return drop('session', event.orchestratorId, event.sessionId)
+    case 'question_asked':
+      return put('question', event.orchestratorId, event.question.id, event.question)
+    case 'question_answered':
+    case 'question_withdrawn':
+      return drop('question', event.orchestratorId, event.question.id)
+    case 'egress':
     case 'command_request':
     case 'command_ack':
     case 'command_progress':
@@ -40,6 +52,11 @@ export function loadFleet(store: Store): FleetState {
     projects: load(store, 'project', projectSchema),
     sessions: load(store, 'session', sessionSchema),
   }
+}
+
+/** The questions that waited for an answer. */
+export function loadQuestions(store: Store): Question[] {
+  return load(store, 'question', questionSchema)
 }
 
 // One that an older version wrote and this one does not understand is left out: its machine tells of it when it connects.

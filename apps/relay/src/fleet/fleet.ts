@@ -21,7 +21,7 @@ export interface FleetState {
 }
 
 /** Events that change this state; those about commands do not. */
-export type StateEvent = Exclude<OrchestratorEvent, { type: `command_${string}` }>
+export type StateEvent = Exclude<OrchestratorEvent, { type: `command_${string}` | `question_${string}` | 'egress' }>
 type LeftReason = Extract<AioEvent, { type: 'orchestrator_left' }>['reason']
 
 interface Host {

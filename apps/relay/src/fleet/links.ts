@@ -13,6 +13,8 @@ import {
 import type { Logger } from 'pino'
 import type { Lifecycle } from '../command/lifecycle.ts'
 import type { Peer } from '../context.ts'
+import type { Inbox } from '../inbox/inbox.ts'
+import type { Journal } from '../journal/journal.ts'
 import type { Fleet } from './fleet.ts'
 import type { Link, LinkBook } from './link-book.ts'
 import type { Mailbox } from './mailbox.ts'
@@ -21,6 +23,8 @@ import type { Mailbox } from './mailbox.ts'
 export class Links {
   readonly #book: LinkBook
   readonly #fleet: Fleet
+  readonly #inbox: Inbox
+  readonly #journal: Journal
   readonly #lifecycle: Lifecycle
   readonly #log: Logger
   /** Number that each orchestrator's events have been taken up to, in which epoch that was, and which numbering. */
@@ -28,9 +32,18 @@ export class Links {
   /** What each orchestrator calls the numbering of its events. */
   readonly #outboxes = new Map<string, string | undefined>()
 
-  constructor(options: { book: LinkBook; fleet: Fleet; lifecycle: Lifecycle; log: Logger }) {
+  constructor(options: {
+    book: LinkBook
+    fleet: Fleet
+    inbox: Inbox
+    journal: Journal
+    lifecycle: Lifecycle
+    log: Logger
+  }) {
     this.#book = options.book
     this.#fleet = options.fleet
+    this.#inbox = options.inbox
+    this.#journal = options.journal
     this.#lifecycle = options.lifecycle
     this.#log = options.log
   }
@@ -52,6 +65,8 @@ export class Links {
     const link = this.#book.open({ orchestratorId: id, tokenId: principal.tokenId, peer })
     this.#outboxes.set(id, registration.outbox)
     this.#fleet.joined(registration)
+    const known = new Set(this.#fleet.orchestrators().map((each) => each.id))
+    this.#inbox.joined(id, registration.questions, (orchestratorId) => known.has(orchestratorId))
     this.#lifecycle.returned(id, registration.known)
     peer.signal.addEventListener('abort', () => this.#left(link), { once: true })
     this.#log.info({ orchestratorId: id, name, epoch: link.epoch, tokenId: principal.tokenId }, 'orchestrator joined')
@@ -99,6 +114,14 @@ export class Links {
       case 'command_result':
       case 'command_error':
         this.#lifecycle.take(orchestratorId, event)
+        return
+      case 'question_asked':
+      case 'question_answered':
+      case 'question_withdrawn':
+        this.#inbox.apply(orchestratorId, event)
+        return
+      case 'egress':
+        this.#journal.append({ ...event, orchestratorId })
         return
       default:
         this.#fleet.apply(orchestratorId, event)

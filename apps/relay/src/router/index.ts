@@ -3,10 +3,12 @@ import { auditRouter } from './audit.ts'
 import { authRouter } from './auth.ts'
 import { commandsRouter } from './commands.ts'
 import { eventsRouter } from './events.ts'
+import { inboxRouter } from './inbox.ts'
 import { orchestratorRouter } from './orchestrator.ts'
 import { orchestratorsRouter } from './orchestrators.ts'
 import { projectsRouter } from './projects.ts'
 import { rootfsRouter } from './rootfs.ts'
+import { rulesRouter } from './rules.ts'
 import { sessionsRouter } from './sessions.ts'
 import { terminalRouter } from './terminal.ts'
 import { tokensRouter } from './tokens.ts'
@@ -21,6 +23,8 @@ export const appRouter = router({
   agents: agentsRouter,
   rootfs: rootfsRouter,
   commands: commandsRouter,
+  inbox: inboxRouter,
+  rules: rulesRouter,
   events: eventsRouter,
   terminal: terminalRouter,
   tokens: tokensRouter,

@@ -3,6 +3,7 @@ import {
   BUILT_IN_COMMANDS,
   type CommandOutput,
   commandIdSchema,
+  type EgressRecord,
   type ExecItem,
   execRequestSchema,
   exportRequestSchema,
@@ -142,6 +143,12 @@ export const sessionsRouter = router({
     .subscription(
       ({ ctx, input, signal }): AsyncGenerator<StatsItem['stats'], void> =>
         ctx.services.streams.stats(input.sessionId, { peer: ctx.peer, signal }),
+    ),
+  egress: procedure('viewer')
+    .input(BUILT_IN_COMMANDS.list_egress.input)
+    .query(
+      ({ ctx, input }): Promise<EgressRecord[]> =>
+        ctx.services.commands.call(ctx.principal, 'list_egress', { input }, BUILT_IN_COMMANDS.list_egress.output),
     ),
   exec: procedure('operator')
     .input(execRequestSchema)

@@ -31,4 +31,8 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TRIGGER audit_ends_is_append_only BEFORE UPDATE ON audit_ends
     BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
   `,
+  `
+  -- Which token asked, for whoever carries the command out; not known of commands from before.
+  ALTER TABLE commands ADD COLUMN by_token TEXT;
+  `,
 ]

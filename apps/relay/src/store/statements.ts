@@ -6,8 +6,8 @@ export const STATEMENTS = {
   dropFleet: 'DELETE FROM fleet WHERE kind = ? AND orchestrator_id = ? AND name = ?',
   hostLeft: `UPDATE fleet SET body = json_set(body, '$.state', 'offline', '$.lastSeenAt', ?)
     WHERE kind = 'orchestrator' AND orchestrator_id = ?`,
-  acceptCommand: `INSERT INTO commands (id, created_at, ended_at, body, input, content_hash, by_name, by_admin, expires_at,
-      was_dispatched, was_acknowledged, cancel_requested) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  acceptCommand: `INSERT INTO commands (id, created_at, ended_at, body, input, content_hash, by_name, by_admin, by_token, expires_at,
+      was_dispatched, was_acknowledged, cancel_requested) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING`,
   changeCommand: `UPDATE commands SET ended_at = ?, body = ?, input = iif(?, NULL, input), was_dispatched = ?,
       was_acknowledged = ?, cancel_requested = ? WHERE id = ?`,

@@ -216,7 +216,7 @@ test('ended commands are kept for the seven days of C-3, and forgotten some time
   const day = 24 * 3_600_000
   const command = (id: string, daysAgo: number, isOver: boolean): Write => {
     const at = Date.now() - daysAgo * day
-    const values = [id, new Date(at).toISOString(), isOver ? at : null, '{}', null, null, 'n', 0, at, 1, 1, 0]
+    const values = [id, new Date(at).toISOString(), isOver ? at : null, '{}', null, null, 'n', 0, null, at, 1, 1, 0]
     return { statement: 'acceptCommand', values }
   }
   await withJournal(async (_, store) => {

@@ -4,6 +4,7 @@ import {
   LINK_VERSION,
   type OrchestratorEvent,
   type Project,
+  type Question,
   type Registration,
   type Session,
   type StreamFrame,
@@ -37,6 +38,30 @@ export function aSession(projectId: string, name: string, orchestratorId: string
     isolation: 'full',
     createdAt: AT,
     updatedAt: AT,
+  }
+}
+
+/** A question of a session as an orchestrator reports it. */
+export function aQuestion(
+  id: string,
+  sessionId: string,
+  change: Partial<Pick<Question, 'state' | 'answer'>> = {},
+): Question {
+  return {
+    id,
+    sessionId,
+    projectId: sessionId.split('_')[0] ?? '',
+    orchestratorId: ANYONE,
+    createdAt: AT,
+    kind: 'egress',
+    title: 'May it reach host.example?',
+    detail: { host: 'host.example', port: 443, protocol: 'https' },
+    options: [
+      { id: 'once', label: 'Once', style: 'allow' },
+      { id: 'deny', label: 'No', style: 'deny' },
+    ],
+    state: 'pending',
+    ...change,
   }
 }
 

@@ -6,7 +6,7 @@ const at = '2026-11-22T12:00:00.000Z'
 const orchestratorId = '01JAAAAAAAAAAAAAAAAAAAAAAA'
 const commandId = '01JBBBBBBBBBBBBBBBBBBBBBBB'
 const placed = { at, orchestratorId, position: `${orchestratorId}.1` }
-const empty: FleetState = { orchestrators: [], projects: [], sessions: [], commands: {} }
+const empty: FleetState = { orchestrators: [], projects: [], sessions: [], questions: [], commands: {} }
 
 function session(id: string, state: Session['state'] = 'running'): Session {
   const [projectId = '', name = ''] = id.split('_')
@@ -89,6 +89,7 @@ test('a snapshot replaces what was known', () => {
         orchestrators: [],
         projects: [],
         sessions: [session('b_one')],
+        questions: [],
       },
     ],
     { ...empty, sessions: [session('a_one')] },

@@ -3,6 +3,7 @@ import type {
   CommandState,
   Orchestrator,
   Project,
+  Question,
   Session,
   Step,
   WireError,
@@ -30,6 +31,8 @@ export interface FleetState {
   orchestrators: readonly Orchestrator[] | undefined
   projects: readonly Project[] | undefined
   sessions: readonly Session[] | undefined
+  /** Those that wait for an answer. */
+  questions: readonly Question[] | undefined
   commands: Readonly<Record<string, CommandView>>
 }
 
@@ -61,6 +64,13 @@ export function applyEvent(state: FleetState, event: AioEvent): FleetState {
         projects: state.projects?.filter((each) => each.id !== event.projectId),
         sessions: state.sessions?.filter((each) => each.projectId !== event.projectId),
       }
+    case 'question_asked':
+      return { ...state, questions: put(state.questions, event.question) }
+    case 'question_answered':
+    case 'question_withdrawn':
+      return { ...state, questions: state.questions?.filter((each) => each.id !== event.question.id) }
+    case 'egress':
+      return state
     case 'command_request':
     case 'command_ack':
     case 'command_progress':
@@ -68,7 +78,13 @@ export function applyEvent(state: FleetState, event: AioEvent): FleetState {
     case 'command_error':
       return { ...state, commands: bounded(putCommand(state.commands, event)) }
     case 'snapshot':
-      return { ...state, orchestrators: event.orchestrators, projects: event.projects, sessions: event.sessions }
+      return {
+        ...state,
+        orchestrators: event.orchestrators,
+        projects: event.projects,
+        sessions: event.sessions,
+        questions: event.questions,
+      }
     case 'gap':
       // What lay between is unknown: commands under way are asked for again, and a snapshot follows for the rest.
       return { ...state, commands: {} }

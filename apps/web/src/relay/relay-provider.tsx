@@ -27,6 +27,7 @@ const STREAM_REOPENED_MS = 2_500
 const ORCHESTRATORS_KEY = getQueryKey(trpc.orchestrators.list, undefined, 'query')
 const PROJECTS_KEY = getQueryKey(trpc.projects.list, undefined, 'query')
 const SESSIONS_KEY = getQueryKey(trpc.sessions.list, undefined, 'query')
+const QUESTIONS_KEY = getQueryKey(trpc.inbox.list, undefined, 'query')
 
 const notice = createStore<string | undefined>(undefined)
 
@@ -76,6 +77,7 @@ function useListsAfterReconnect(utils: ReturnType<typeof trpc.useUtils>): void {
       void utils.orchestrators.list.invalidate()
       void utils.projects.list.invalidate()
       void utils.sessions.list.invalidate()
+      void utils.inbox.list.invalidate()
     }
     const stop = connection.subscribe(() => {
       const is = connection.get().kind
@@ -126,17 +128,20 @@ function useEventWriter(): (event: AioEvent) => void {
       orchestrators: utils.orchestrators.list.getData(),
       projects: utils.projects.list.getData(),
       sessions: utils.sessions.list.getData(),
+      questions: utils.inbox.list.getData(),
       commands: cache.getQueryData<FleetState['commands']>(COMMANDS_KEY) ?? {},
     }
     const after = applyEvent(before, event)
     if (after.orchestrators !== before.orchestrators) cache.setQueryData(ORCHESTRATORS_KEY, after.orchestrators)
     if (after.projects !== before.projects) cache.setQueryData(PROJECTS_KEY, after.projects)
     if (after.sessions !== before.sessions) cache.setQueryData(SESSIONS_KEY, after.sessions)
+    if (after.questions !== before.questions) cache.setQueryData(QUESTIONS_KEY, after.questions)
     if (after.commands !== before.commands) cache.setQueryData(COMMANDS_KEY, after.commands)
     if (before.orchestrators === undefined && event.type.startsWith('orchestrator_'))
       void utils.orchestrators.list.invalidate()
     if (before.projects === undefined && event.type.startsWith('project_')) void utils.projects.list.invalidate()
     if (before.sessions === undefined && event.type.startsWith('session_')) void utils.sessions.list.invalidate()
+    if (before.questions === undefined && event.type.startsWith('question_')) void utils.inbox.list.invalidate()
     if (event.type === 'gap') void utils.commands.list.invalidate()
   })
   return write

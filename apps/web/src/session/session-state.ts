@@ -92,6 +92,8 @@ function isLimit(exit: SessionExit | undefined): boolean {
 
 function pauseLine({ pause }: Session): string {
   switch (pause?.reason) {
+    case 'budget':
+      return 'Paused: its budget is used up. Answer its question in the inbox to go on'
     case 'disk':
       return 'Paused: it took more disk than it may. Raise its limit to go on'
     case 'idle':

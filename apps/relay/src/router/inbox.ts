@@ -1,0 +1,20 @@
+import { BUILT_IN_COMMANDS, commandIdSchema, inboxFilterSchema, type Question } from '@ai-orchestration/protocol'
+import { procedure, router } from './trpc.ts'
+
+/** What waits for a person, over all machines. */
+export const inboxRouter = router({
+  list: procedure('viewer')
+    .input(inboxFilterSchema.optional())
+    .query(({ ctx, input }): Question[] => ctx.services.inbox.list(input)),
+  answer: procedure('operator')
+    .input(BUILT_IN_COMMANDS.answer_question.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<Question> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'answer_question',
+          { input, commandId },
+          BUILT_IN_COMMANDS.answer_question.output,
+        ),
+    ),
+})

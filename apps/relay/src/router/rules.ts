@@ -1,0 +1,44 @@
+import { BUILT_IN_COMMANDS, commandIdSchema, type Principal, type Rule } from '@ai-orchestration/protocol'
+import type { Services } from '../services.ts'
+import { procedure, router } from './trpc.ts'
+
+/** Standing answers: what people have allowed or refused for good. */
+export const rulesRouter = router({
+  list: procedure('viewer')
+    .input(BUILT_IN_COMMANDS.list_rules.input.optional())
+    .query(({ ctx, input = {} }): Promise<Rule[]> => {
+      const isNarrow = input.projectId !== undefined || input.sessionId !== undefined
+      return isNarrow ? listOf(ctx, { input }) : listAll(ctx)
+    }),
+  revoke: procedure('operator')
+    .input(BUILT_IN_COMMANDS.revoke_rule.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<Rule> =>
+        ctx.services.commands.call(
+          ctx.principal,
+          'revoke_rule',
+          { input, commandId },
+          BUILT_IN_COMMANDS.revoke_rule.output,
+        ),
+    ),
+})
+
+interface Caller {
+  services: Services
+  principal: Principal
+}
+
+async function listOf(
+  { services, principal }: Caller,
+  request: { input: { projectId?: string | undefined; sessionId?: string | undefined }; orchestratorId?: string },
+): Promise<Rule[]> {
+  const { output } = BUILT_IN_COMMANDS.list_rules
+  return await services.commands.call(principal, 'list_rules', request, output)
+}
+
+/** Of every machine that is online: the rules of the others cannot be used, nor revoked, before they are back. */
+async function listAll(caller: Caller): Promise<Rule[]> {
+  const online = caller.services.fleet.orchestrators().filter(({ state }) => state === 'online')
+  const lists = await Promise.all(online.map(({ id }) => listOf(caller, { input: {}, orchestratorId: id })))
+  return lists.flat()
+}
