@@ -91,7 +91,8 @@ function isLimit(exit: SessionExit | undefined): boolean {
 }
 
 function pauseLine({ pause }: Session): string {
-  switch (pause?.reason) {
+  const reason = pause?.reason
+  switch (reason) {
     case 'budget':
       return 'Paused: its budget is used up. Answer its question in the inbox to go on'
     case 'disk':
@@ -102,7 +103,7 @@ function pauseLine({ pause }: Session): string {
     case undefined:
       return 'Paused; its processes are frozen'
     default:
-      return pause?.reason satisfies never
+      return reason satisfies never
   }
 }
 
