@@ -99,6 +99,7 @@ function terminal() {
         )
         return
       case 'credit':
+      case 'open_chat':
         return
       default:
         order satisfies never

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -45,8 +45,15 @@ export interface Platform extends AsyncDisposable {
   env: Record<string, string>
 }
 
-/** Starts relay and orchestrator with `aio up` and waits until one orchestrator is there. */
-export async function startPlatform(extraEnv: Record<string, string> = {}): Promise<Platform> {
+/**
+ * Starts relay and orchestrator with `aio up` and waits until one orchestrator is there.
+ *
+ * @param prepare puts files into its AIO_HOME first.
+ */
+export async function startPlatform(
+  extraEnv: Record<string, string> = {},
+  prepare?: (aioHome: string) => Promise<void>,
+): Promise<Platform> {
   const home = await mkdtemp(join(tmpdir(), 'aio-e2e-'))
   const port = await freePort()
   const token = randomBytes(24).toString('hex')
@@ -67,6 +74,8 @@ export async function startPlatform(extraEnv: Record<string, string> = {}): Prom
     NO_COLOR: '1',
     ...extraEnv,
   }
+  await mkdir(aioHome, { recursive: true, mode: 0o700 })
+  await prepare?.(aioHome)
   let output = ''
   const up = spawn(process.execPath, [join(root, 'apps/cli/bin/aio.js'), 'up'], {
     cwd: home,

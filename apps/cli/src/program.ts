@@ -24,6 +24,7 @@ export function buildProgram(program: Command, version: string, run: Runner): Co
   addProjects(program, run)
   addSessions(program, run)
   addInbox(program, run)
+  addChat(program, run)
   addAgents(program, run)
   addRootfs(program, run)
   addCommands(program, run)
@@ -146,6 +147,10 @@ function addSessions(program: Command, run: Runner): void {
     .option('--prompt <prompt>', 'what the agent is to do')
     .option('--title <title>', 'text to show')
     .option('--base <ref>', 'branch, tag or commit to start from')
+    .option('--chat', 'talk with the agent in a chat instead of its own terminal')
+    .addOption(
+      new Option('--permissions <mode>', 'whether the agent asks before it uses a tool').choices(['allow', 'ask']),
+    )
     .option('--resume-branch', 'continue from an existing feature/<name> that no session owns')
     .option('--memory <size>', 'most memory, in MiB or with a unit such as 4G', mebibytes)
     .option('--cpus <cores>', 'most processor time, in cores', decimal)
@@ -178,6 +183,11 @@ function addSessions(program: Command, run: Runner): void {
     .command('restart <session>')
     .description('start its agent anew, also after its end; workspace and home stay')
     .option('--prompt <prompt>', 'what the agent is to do')
+    .option('--chat', 'switch to a chat')
+    .option('--terminal', "switch to the agent's own terminal")
+    .addOption(
+      new Option('--permissions <mode>', 'whether the agent asks before it uses a tool').choices(['allow', 'ask']),
+    )
     .action((session: string, options, self) =>
       run(flagsOf(self), async (cli) => (await import('./commands/sessions.ts')).restartSession(cli, session, options)),
     )
@@ -312,6 +322,30 @@ function addInbox(program: Command, run: Runner): void {
     .description('take one back; the same is asked again from then on')
     .action((id: string, _, self) =>
       run(flagsOf(self), async (cli) => (await import('./commands/rules.ts')).revokeRule(cli, id)),
+    )
+}
+
+function addChat(program: Command, run: Runner): void {
+  program
+    .command('prompt <session> [words...]')
+    .description('ask the agent of a chat and print its answer as it comes; reads stdin without words')
+    .option('--no-wait', 'only queue it')
+    .action((session: string, words: string[], options, self) =>
+      run(flagsOf(self), async (cli) =>
+        (await import('./commands/prompt.ts')).promptSession(cli, session, words, options),
+      ),
+    )
+  program
+    .command('logs <session>')
+    .description('print what a session has shown')
+    .option('--chat', 'its conversation instead of its terminal')
+    .option('-f, --follow', 'go on with what comes')
+    .action((session: string, options, self) =>
+      run(flagsOf(self), async (cli) =>
+        options.chat === true
+          ? (await import('./commands/chat-logs.ts')).showChat(cli, session, options)
+          : (await import('./commands/logs.ts')).showLogs(cli, session, options),
+      ),
     )
 }
 

@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { AioError, type OrchestratorEvent, SUPERSEDED_EXIT_CODE, toAioError, VERSION } from '@ai-orchestration/protocol'
 import { createClient } from '@ai-orchestration/sdk'
 import { Agents } from './agent/agents.ts'
+import { Chats } from './chat/chats.ts'
+import { ToolQuestions } from './chat/tool-questions.ts'
 import { CommandRunner } from './command/command-runner.ts'
 import { CutOff } from './command/cut-off.ts'
 import { CommandRegistry } from './command/registry.ts'
@@ -75,7 +77,8 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
     isolation: config.isolation,
     warnings: describeRuntime(machine.runc),
   })
-  const services = { config, projects, sessions, agents, questions, rules }
+  await using chats = new Chats({ sessions, desk: new ToolQuestions({ questions, rules }), log })
+  const services = { config, projects, sessions, agents, questions, rules, chats }
   const outbox = new Outbox(journal)
   const online = () => ({ ...describe(), state: 'online' as const, lastSeenAt: new Date().toISOString() })
   const standing = {
@@ -109,7 +112,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
       known: runner.known(),
     }),
     onDispatch: (dispatch) => runner.dispatch(dispatch),
-    onRegistered: (epoch) => new Streams({ client, epoch, terminals, execs, exports, stats: sessions, log }),
+    onRegistered: (epoch) => new Streams({ client, epoch, terminals, execs, exports, stats: sessions, chats, log }),
   })
   projects.onChange(publish)
   sessions.onChange(publish)

@@ -4,8 +4,10 @@ import {
   agentInfoSchema,
   archiveSchema,
   limitsRequestSchema,
+  permissionsSchema,
   projectSchema,
   rootfsInfoSchema,
+  sessionInterfaceSchema,
   sessionSchema,
   timestampSchema,
   titleSchema,
@@ -77,6 +79,10 @@ export const BUILT_IN_COMMANDS = {
       resumeBranch: z.boolean().optional(),
       /** What differs from the project's limits. */
       limits: limitsRequestSchema.optional(),
+      /** `terminal` when absent. */
+      interface: sessionInterfaceSchema.optional(),
+      /** Absent: the agent asks for nothing where it is fully isolated, and asks where it is not. */
+      permissions: permissionsSchema.optional(),
     }),
     output: sessionSchema,
   },
@@ -112,6 +118,10 @@ export const BUILT_IN_COMMANDS = {
       sessionId: sessionIdSchema,
       /** What the agent is to do; it is started without a prompt when absent. */
       prompt: promptSchema.optional(),
+      /** Switches between its terminal and its chat; as it was when absent. */
+      interface: sessionInterfaceSchema.optional(),
+      /** As it was when absent. */
+      permissions: permissionsSchema.optional(),
     }),
     output: sessionSchema,
   },
@@ -123,6 +133,24 @@ export const BUILT_IN_COMMANDS = {
       }),
     }),
     output: sessionSchema,
+  },
+  /** Queues a prompt; its id is the command's. It is answered as soon as the prompt waits or runs. */
+  prompt_session: {
+    input: z.strictObject({
+      sessionId: sessionIdSchema,
+      text: promptSchema.min(1, { error: 'A prompt cannot be empty.' }),
+    }),
+    output: z.object({ promptId: commandIdSchema }),
+  },
+  /** Cancels a prompt that waits, or what the agent does now when none is named. */
+  cancel_prompt: {
+    input: z.strictObject({ sessionId: sessionIdSchema, promptId: commandIdSchema.optional() }),
+    output: z.object({ outcome: z.enum(['prevented', 'stopping', 'too-late']) }),
+  },
+  /** Sets one of the agent's own settings, such as its permission mode or model. */
+  set_chat_option: {
+    input: z.strictObject({ sessionId: sessionIdSchema, optionId: z.string().max(200), value: z.string().max(200) }),
+    output: z.object({}),
   },
   list_agents: { input: z.strictObject({}), output: z.array(agentInfoSchema) },
   install_agent: {

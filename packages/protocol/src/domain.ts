@@ -165,6 +165,17 @@ export const sessionStatsSchema = z.object({
   diskBytes: z.number().nonnegative().optional(),
 })
 export type SessionStats = z.infer<typeof sessionStatsSchema>
+/** How a person talks to a session's agent: on the agent's own terminal screen, or in a chat of structured entries. */
+export const sessionInterfaceSchema = z.enum(['terminal', 'chat'])
+export type SessionInterface = z.infer<typeof sessionInterfaceSchema>
+
+/** Whether an agent asks before it uses a tool; what each agent makes of it is in `agents.toml`. */
+export const permissionsSchema = z.enum(['allow', 'ask'])
+export type Permissions = z.infer<typeof permissionsSchema>
+
+/** What an agent needs: `needs_input` waits for a person; `done` has finished what it was asked; absent: not known. */
+export const attentionSchema = z.enum(['working', 'needs_input', 'idle', 'done', 'failed'])
+export type Attention = z.infer<typeof attentionSchema>
 
 /** One agent at work: a worktree, a container and a terminal. */
 export const sessionSchema = z.object({
@@ -174,6 +185,11 @@ export const sessionSchema = z.object({
   title: titleSchema.optional(),
   orchestratorId: orchestratorIdSchema,
   agent: slugSchema,
+  /** `terminal` when absent. */
+  interface: sessionInterfaceSchema.optional(),
+  /** Absent for an agent that never asks. */
+  permissions: permissionsSchema.optional(),
+  attention: attentionSchema.optional(),
   branch: z.string(),
   /** The ref it was made from, and the commit that was then. */
   base: z.object({ ref: z.string(), commit: z.string() }),

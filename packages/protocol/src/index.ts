@@ -1,3 +1,4 @@
+export * from './chat.ts'
 export * from './clone-url.ts'
 export * from './close-codes.ts'
 export * from './commands.ts'

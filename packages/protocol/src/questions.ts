@@ -60,6 +60,8 @@ export const egressDetailSchema = z.object({
 export const toolDetailSchema = z.object({
   /** The agent's own id of the call. */
   toolCallId: z.string().max(200),
+  /** Names the request, so that it is asked once however often it is read. */
+  key: z.string().max(200),
   /** The tool's name, which rules go by. */
   tool: z.string().max(200),
   /** What it is to be called with; clients show it as text. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { type ChatItem, chatItemSchema, revisionSchema } from './chat.ts'
 import { sessionExitSchema, sessionStatsSchema } from './domain.ts'
 import { wireErrorSchema } from './errors.ts'
 import { sessionIdSchema, streamIdSchema } from './ids.ts'
@@ -89,6 +90,15 @@ export const streamOrderSchema = z.discriminatedUnion('type', [
   }),
   /** Statistics of a session every two seconds, for as long as the stream is open. */
   z.object({ type: z.literal('open_stats'), streamId: streamIdSchema, sessionId: sessionIdSchema }),
+  z.object({
+    type: z.literal('open_chat'),
+    streamId: streamIdSchema,
+    sessionId: sessionIdSchema,
+    /** Continue after this revision instead of the last entries. */
+    after: revisionSchema.optional(),
+    /** Send only these entries, oldest first, and close: so many before this place. */
+    page: z.object({ before: z.number().int().positive(), limit: z.number().int().positive() }).optional(),
+  }),
   z.object({ type: z.literal('open_exec'), streamId: streamIdSchema, request: execRequestSchema }),
   z.object({ type: z.literal('open_export'), streamId: streamIdSchema, request: exportRequestSchema }),
   /** Terminal input as text, or stdin of an exec as base64. */
@@ -109,6 +119,7 @@ export const streamFrameSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('terminal'), streamId: streamIdSchema, item: terminalItemSchema }),
   z.object({ type: z.literal('exec'), streamId: streamIdSchema, item: execItemSchema }),
   z.object({ type: z.literal('stats'), streamId: streamIdSchema, item: statsItemSchema }),
+  z.object({ type: z.literal('chat'), streamId: streamIdSchema, item: chatItemSchema }),
   /** The stream ended; with an error when it failed. */
   z.object({ type: z.literal('closed'), streamId: streamIdSchema, error: wireErrorSchema.optional() }),
 ])
@@ -120,9 +131,9 @@ const STATS_ITEM_BYTES = 256
 /**
  * Bytes of credit that an item costs: relay and orchestrator count alike, or a stream would stall.
  *
- * Terminal text counts as UTF-8, exec output as the bytes its base64 stands for; items without `data` are free.
+ * Terminal text counts as UTF-8, exec output as the bytes its base64 stands for; items of a chat as their text or entry; all others are free.
  */
-export function streamItemBytes(item: TerminalItem | ExecItem | StatsItem): number {
+export function streamItemBytes(item: TerminalItem | ExecItem | StatsItem | ChatItem): number {
   switch (item.type) {
     case 'replay':
     case 'data':
@@ -132,6 +143,12 @@ export function streamItemBytes(item: TerminalItem | ExecItem | StatsItem): numb
       return Math.floor((item.data.replace(/=+$/, '').length * 3) / 4)
     case 'stats':
       return STATS_ITEM_BYTES
+    case 'append':
+      return utf8Bytes(item.text)
+    case 'entry':
+      return JSON.stringify(item.entry).length
+    case 'head':
+    case 'live':
     case 'truncated':
     case 'resized':
     case 'exit':

@@ -1,5 +1,6 @@
 import type { EventFilter, ExportFormat, SessionStats } from '@ai-orchestration/protocol'
 import type { TRPCClient, TRPCLink } from '@trpc/client'
+import type { Chat, ChatOptions } from './chat.ts'
 import type { EventStream } from './event-stream.ts'
 import type { Exec, ExecOptions } from './exec.ts'
 import type { AppRouter } from './router.ts'
@@ -12,6 +13,8 @@ export interface ClientMethods extends AsyncDisposable {
   events: (filter?: EventFilter, options?: { signal?: AbortSignal | undefined }) => EventStream
   /** Opens a session's terminal. @throws AioError NOT_FOUND and others, when it cannot be watched. */
   terminal: (sessionId: string, options?: TerminalOptions) => Promise<Terminal>
+  /** Watches a session's conversation with its agent. @throws AioError NOT_FOUND, INVALID_INPUT when it has none. */
+  chat: (sessionId: string, options?: ChatOptions) => Promise<Chat>
   /** Runs a program inside a session. */
   exec: (sessionId: string, argv: string[], options?: ExecOptions) => Exec
   /**

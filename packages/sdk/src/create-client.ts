@@ -38,6 +38,7 @@ export function createClient(options: ClientOptions): Client {
   return procedureProxy(untyped, {
     events: (filter, { signal } = {}) => streams.events(filter ?? {}, signal),
     terminal: (sessionId, opening) => streams.terminal(sessionId, opening ?? {}),
+    chat: (sessionId, opening) => streams.chat(sessionId, opening ?? {}),
     exec: (sessionId, argv, running) => streams.exec(sessionId, argv, running ?? {}),
     export: (sessionId, format, { signal } = {}) => streams.export(sessionId, format, signal),
     stats: (sessionId, { signal } = {}) => streams.stats(sessionId, signal),
@@ -64,6 +65,8 @@ function openSocket(
 function isBytesPath(path: string): boolean {
   return (
     path.startsWith('terminal.') ||
+    path === 'chat.watch' ||
+    path === 'chat.history' ||
     path.startsWith('sessions.exec') ||
     path === 'sessions.export' ||
     path === 'orchestrator.streams' ||

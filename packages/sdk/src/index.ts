@@ -1,4 +1,6 @@
 export * from '@ai-orchestration/protocol'
+export type { Chat, ChatOptions } from './chat.ts'
+export { ChatView } from './chat-view.ts'
 export type { Client, ClientMethods } from './client.ts'
 export { asAioError, isAioError, isConnectionLost } from './client-error.ts'
 export { type ClientOptions, relayUrl } from './client-options.ts'

@@ -13,28 +13,33 @@ interface Callbacks {
 }
 
 /**
- * Makes the typed client: any path of names ending in `query`, `mutate` or `subscribe` is a call. `events` and
- * `terminal` are both a method and a folder of procedures, so one node serves both.
+ * Makes the typed client: any path of names ending in `query`, `mutate` or `subscribe` is a call. `events`,
+ * `terminal` and `chat` are both a method and a folder of procedures, so one node serves both.
  */
 export function procedureProxy(untyped: TRPCUntypedClient<AppRouter>, methods: ClientMethods): Client {
   const node = (path: string[]): unknown =>
     new Proxy(() => undefined, {
       get(_target, key) {
         const isRoot = path.length === 0
-        if (isRoot && key in methods && key !== 'events' && key !== 'terminal') return Reflect.get(methods, key)
+        if (isRoot && key in methods && !isBoth(key)) return Reflect.get(methods, key)
         // A client is not a promise, although `await` asks.
         if (typeof key !== 'string' || key === 'then') return undefined
         return node([...path, key])
       },
       apply(_target, _self, args: unknown[]) {
         const [only] = path
-        if (path.length === 1 && (only === 'events' || only === 'terminal'))
-          return Reflect.apply(methods[only], methods, args)
+        if (path.length === 1 && isBoth(only)) return Reflect.apply(methods[only], methods, args)
         return call(untyped, path, args)
       },
     })
   // The one place where a type is asserted: the proxy answers every path, and the router's type says which exist.
   return node([]) as Client
+}
+
+const BOTH = ['events', 'terminal', 'chat'] as const
+
+function isBoth(key: string | symbol | undefined): key is (typeof BOTH)[number] {
+  return BOTH.some((name) => name === key)
 }
 
 function call(untyped: TRPCUntypedClient<AppRouter>, path: string[], [input, given]: unknown[]): unknown {

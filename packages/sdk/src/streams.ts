@@ -1,6 +1,9 @@
 import {
   AioError,
   type AioEvent,
+  BUILT_IN_COMMANDS,
+  type ChatItem,
+  chatItemSchema,
   type EventFilter,
   type ExportFormat,
   execItemSchema,
@@ -10,6 +13,7 @@ import {
   terminalItemSchema,
 } from '@ai-orchestration/protocol'
 import type { TRPCUntypedClient } from '@trpc/client'
+import { Chat, type ChatOptions } from './chat.ts'
 import { asAioError } from './client-error.ts'
 import { newCommandId } from './command-id.ts'
 import { EventStream } from './event-stream.ts'
@@ -89,6 +93,31 @@ export class Streams {
     } finally {
       stream.end()
     }
+  }
+
+  /** Watches a session's conversation and waits for its first item. */
+  async chat(sessionId: string, options: ChatOptions): Promise<Chat> {
+    const life = this.#life()
+    const chat = new Chat(
+      {
+        watch: (input, sink) =>
+          subscribe(this.#client, 'chat.watch', { sessionId, ...input }, tracked(sink, isChatItem)),
+        prompt: async (text) => {
+          const answer = await this.#mutate('chat.prompt', { sessionId, text, commandId: newCommandId() })
+          return BUILT_IN_COMMANDS.prompt_session.output.parse(answer).promptId
+        },
+        cancel: async (promptId) => {
+          const input = { sessionId, ...(promptId === undefined ? {} : { promptId }) }
+          return BUILT_IN_COMMANDS.cancel_prompt.output.parse(await this.#mutate('chat.cancel', input)).outcome
+        },
+        random: this.#random,
+        onEnd: life.over,
+      },
+      options,
+    )
+    life.end = () => void chat.close()
+    await chat.ready()
+    return chat
   }
 
   /** Runs a program inside a session. */
@@ -191,6 +220,10 @@ function isEvent(value: unknown): value is AioEvent {
 
 function isTerminalItem(value: unknown): value is TerminalItem {
   return terminalItemSchema.safeParse(value).success
+}
+
+function isChatItem(value: unknown): value is ChatItem {
+  return chatItemSchema.safeParse(value).success
 }
 
 function notUnderstood(): AioError {

@@ -1,4 +1,10 @@
-import type { LimitsRequest, Session, SessionStats } from '@ai-orchestration/protocol'
+import {
+  AioError,
+  type LimitsRequest,
+  type Permissions,
+  type Session,
+  type SessionStats,
+} from '@ai-orchestration/protocol'
 import type { Cli } from '../cli.ts'
 import { inert, table } from '../output/table.ts'
 import { ago } from '../output/time.ts'
@@ -30,9 +36,17 @@ export async function createSession(
   cli: Cli,
   projectId: string,
   name: string,
-  options: { agent?: string; prompt?: string; title?: string; base?: string; resumeBranch?: boolean } & LimitFlags,
+  options: {
+    agent?: string
+    prompt?: string
+    title?: string
+    base?: string
+    resumeBranch?: boolean
+    chat?: boolean
+    permissions?: Permissions
+  } & LimitFlags,
 ): Promise<void> {
-  const { agent, prompt, title, base, resumeBranch } = options
+  const { agent, prompt, title, base, resumeBranch, chat, permissions } = options
   const limits = limitsOf(options)
   await using aio = await cli.connect()
   const session = await cli.command(async (commandId) => {
@@ -47,6 +61,8 @@ export async function createSession(
       ...(base === undefined ? {} : { base }),
       ...(resumeBranch === undefined ? {} : { resumeBranch }),
       ...(limits === undefined ? {} : { limits }),
+      ...(chat === true ? { interface: 'chat' as const } : {}),
+      ...(permissions === undefined ? {} : { permissions }),
     })
   })
   cli.out.result(session, createdText)
@@ -92,11 +108,25 @@ export async function resumeSession(cli: Cli, session: string): Promise<void> {
 }
 
 /** `aio sessions restart <session> [--prompt P]` */
-export async function restartSession(cli: Cli, session: string, { prompt }: { prompt?: string }): Promise<void> {
+export async function restartSession(
+  cli: Cli,
+  session: string,
+  options: { prompt?: string; chat?: boolean; terminal?: boolean; permissions?: Permissions },
+): Promise<void> {
+  const { prompt, chat, terminal, permissions } = options
+  if (chat === true && terminal === true)
+    throw new AioError('INVALID_INPUT', 'Give either --chat or --terminal, not both.')
+  const face = chat === true ? ('chat' as const) : terminal === true ? ('terminal' as const) : undefined
   await changeSession(
     cli,
     session,
-    (aio, input) => aio.sessions.restart.mutate({ ...input, ...(prompt === undefined ? {} : { prompt }) }),
+    (aio, input) =>
+      aio.sessions.restart.mutate({
+        ...input,
+        ...(prompt === undefined ? {} : { prompt }),
+        ...(face === undefined ? {} : { interface: face }),
+        ...(permissions === undefined ? {} : { permissions }),
+      }),
     createdText,
   )
 }
@@ -184,7 +214,12 @@ export function createdText(session: Session): string {
   const lines = [`Session ${session.id} ${stateText(session)} with ${session.agent} on ${session.branch}.`]
   if (session.notice !== undefined) lines.push(inert(session.notice))
   for (const line of session.exit?.lastLines ?? []) lines.push(`  ${inert(line)}`)
-  if (session.state === 'running') lines.push(`Attach with: aio sessions attach ${session.id}`)
+  if (session.state === 'running')
+    lines.push(
+      session.interface === 'chat'
+        ? `Ask it with: aio prompt ${session.id} …`
+        : `Attach with: aio sessions attach ${session.id}`,
+    )
   return lines.join('\n')
 }
 

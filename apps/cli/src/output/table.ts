@@ -38,3 +38,8 @@ export function table(head: string[], rows: string[][]): string {
 export function inert(text: string): string {
   return text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, '�')
 }
+
+/** Like {@link inert}, for text of several lines. */
+export function inertLines(text: string): string {
+  return text.split('\n').map(inert).join('\n')
+}

@@ -30,7 +30,19 @@ export const agentSchema = z.strictObject({
     .array(text)
     .refine((args) => args.some((arg) => arg.includes('{prompt}')), { error: 'must hold {prompt}' })
     .optional(),
-  permissionMode: z.strictObject({ full: text, degraded: text }).optional(),
+  /** What {permissionMode} stands for: the agent's own words for asking nothing, and for asking. */
+  permissionMode: z.strictObject({ allow: text, ask: text }).optional(),
+  /** How it is started to speak the Agent Client Protocol on stdin and stdout; it then can have a chat. */
+  chat: z
+    .strictObject({
+      argv: z.array(text).min(1),
+      env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
+      /** Its own words for the two permission modes, set by the protocol; absent: as started. */
+      mode: z.strictObject({ allow: text, ask: text }).optional(),
+      /** Other agents of this file whose programs it needs beside its own. */
+      requires: z.array(slugSchema).default([]),
+    })
+    .optional(),
   gateway: z.enum(['anthropic']).optional(),
   /** Hosts that its sessions may reach besides those of the project. */
   hosts: z.array(hostPatternSchema).default([]),

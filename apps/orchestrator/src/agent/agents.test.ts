@@ -69,7 +69,12 @@ describe('how an agent is started', () => {
   it('hands a prompt over as one argument that can be no option', async () => {
     const agents = await openAgents()
     const prompt = '--dangerous {key} $(id)\n"x"'
-    const { argv, env, gateway } = agents.launch('claude', { prompt, workspace, isolation: 'full' })
+    const { argv, env, gateway } = agents.launch('claude', {
+      prompt,
+      workspace,
+      interface: 'terminal',
+      permissions: 'allow',
+    })
     expect(argv).toEqual(['claude', '--permission-mode', 'bypassPermissions', '--', prompt])
     expect(env).toMatchObject({ ANTHROPIC_BASE_URL: 'http://127.0.0.1:3128', DISABLE_AUTOUPDATER: '1' })
     expect(gateway).toBe('anthropic')
@@ -77,23 +82,25 @@ describe('how an agent is started', () => {
 
   it('asks before it acts when isolation is degraded', async () => {
     const agents = await openAgents()
-    const { argv } = agents.launch('claude', { workspace, isolation: 'degraded' })
+    const { argv } = agents.launch('claude', { workspace, interface: 'terminal', permissions: 'ask' })
     expect(argv).toEqual(['claude', '--permission-mode', 'default'])
   })
 
   it('never holds the real credential', async () => {
     const agents = await openAgents('sk-real-secret')
     const home = join(aioHome, 'session-home')
-    await agents.seedHome('claude', home, { workspace })
+    await agents.seedHome('claude', home, { workspace, permissions: 'allow' })
     const seeded = await readFile(join(home, '.claude.json'), 'utf8')
-    const launch = JSON.stringify(agents.launch('claude', { prompt: 'x', workspace, isolation: 'full' }))
+    const launch = JSON.stringify(
+      agents.launch('claude', { prompt: 'x', workspace, interface: 'terminal', permissions: 'allow' }),
+    )
     expect(launch + seeded).not.toContain('sk-real-secret')
   })
 
   it('refuses a prompt for a shell, and one that Linux cannot hand over', async () => {
     const agents = await openAgents()
     const launch = (agent: string, prompt: string) => () =>
-      agents.launch(agent, { prompt, workspace, isolation: 'full' })
+      agents.launch(agent, { prompt, workspace, interface: 'terminal', permissions: 'allow' })
     expect(launch('shell', 'do it')).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }))
     expect(launch('claude', '漢'.repeat(50_000))).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }))
     expect(launch('shell', '')).not.toThrow()
@@ -104,9 +111,13 @@ describe('the HOME of a session', () => {
   it('holds what keeps Claude Code from asking', async () => {
     const agents = await openAgents()
     const home = join(aioHome, 'session-home')
-    await agents.seedHome('claude', home, { workspace })
+    await agents.seedHome('claude', home, { workspace, permissions: 'allow' })
     const state: unknown = JSON.parse(await readFile(join(home, '.claude.json'), 'utf8'))
-    const { ANTHROPIC_API_KEY = '' } = agents.launch('claude', { workspace, isolation: 'full' }).env
+    const { ANTHROPIC_API_KEY = '' } = agents.launch('claude', {
+      workspace,
+      interface: 'terminal',
+      permissions: 'allow',
+    }).env
     expect(state).toMatchObject({
       hasCompletedOnboarding: true,
       customApiKeyResponses: { approved: [ANTHROPIC_API_KEY.slice(-20)] },
@@ -123,7 +134,7 @@ describe('the HOME of a session', () => {
     const home = join(aioHome, 'session-home')
     await mkdir(home)
     await symlink(join(aioHome, 'elsewhere'), join(home, '.claude.json'))
-    await expect(agents.seedHome('claude', home, { workspace })).rejects.toThrow('EEXIST')
+    await expect(agents.seedHome('claude', home, { workspace, permissions: 'allow' })).rejects.toThrow('EEXIST')
   })
 })
 
@@ -135,7 +146,9 @@ describe("a person's own agents.toml", () => {
     )
     const agents = await openAgents()
     expect(agents.list().map(({ name }) => name)).toEqual(['Zsh', 'Claude Code', 'Mine'])
-    expect(agents.launch('mine', { prompt: 'p', workspace, isolation: 'full' }).argv).toEqual(['mine', workspace, 'p'])
+    expect(agents.launch('mine', { prompt: 'p', workspace, interface: 'terminal', permissions: 'allow' }).argv).toEqual(
+      ['mine', workspace, 'p'],
+    )
   })
 
   it.each([

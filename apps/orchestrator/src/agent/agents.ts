@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type AgentInfo, AioError, type Isolation } from '@ai-orchestration/protocol'
+import { type AgentInfo, AioError, type Permissions, type SessionInterface } from '@ai-orchestration/protocol'
 import type { OrchestratorConfig } from '../config.ts'
 import { hostPatterns } from '../door/egress-settings.ts'
 import { DOOR_URL } from '../door/environment.ts'
@@ -27,6 +27,16 @@ export interface AgentLaunch {
   env: Record<string, string>
   /** The model API its door leads to; none when absent. */
   gateway?: GatewayKind
+  /** It speaks the Agent Client Protocol on stdin and stdout, and begins in this permission mode of its own. */
+  chat?: { mode?: { initial: string; asking: string } }
+}
+
+/** What a session wants of its agent. */
+export interface LaunchOptions {
+  prompt?: string
+  workspace: string
+  interface: SessionInterface
+  permissions: Permissions
 }
 
 /** The agents that this machine can run: what they are, whether they are ready, how they are started. */
@@ -97,19 +107,23 @@ export class Agents {
   /**
    * How to start an agent.
    *
-   * @throws AioError INVALID_INPUT when there is a prompt and the agent takes none, or it is too long for an argument.
+   * @throws AioError INVALID_INPUT when there is a prompt and the agent takes none, or it is too long for an argument, or
+   * a chat is wanted and the agent has none; AGENT_NOT_READY when a part of it is missing.
    */
-  launch(agentId: string, options: { prompt?: string; workspace: string; isolation: Isolation }): AgentLaunch {
-    const { prompt, workspace, isolation } = options
+  launch(agentId: string, options: LaunchOptions): AgentLaunch {
     const agent = this.#require(agentId)
-    const values = {
-      ...this.#values(workspace),
-      ...(agent.permissionMode === undefined ? {} : { permissionMode: agent.permissionMode[isolation] }),
+    const values = this.#values(options.workspace, agent, options.permissions)
+    const isChat = options.interface === 'chat'
+    const argv = (isChat ? this.#chatOf(agent).argv : agent.argv).map((argument) => fill(argument, values))
+    const { prompt } = options
+    if (!isChat && prompt !== undefined && prompt !== '') argv.push(...promptArguments(agent, prompt, values))
+    const variables = { ...agent.env, ...(isChat ? agent.chat?.env : {}) }
+    const env = Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, fill(value, values)]))
+    return {
+      ...{ argv, env },
+      ...(agent.gateway === undefined ? {} : { gateway: agent.gateway }),
+      ...(isChat ? { chat: chatLaunch(agent, options.permissions) } : {}),
     }
-    const argv = agent.argv.map((argument) => fill(argument, values))
-    if (prompt !== undefined && prompt !== '') argv.push(...promptArguments(agent, prompt, values))
-    const env = Object.fromEntries(Object.entries(agent.env).map(([name, value]) => [name, fill(value, values)]))
-    return { argv, env, ...(agent.gateway === undefined ? {} : { gateway: agent.gateway }) }
   }
 
   /** Hosts that an agent's sessions may reach; none of one that is not known any more. */
@@ -118,9 +132,14 @@ export class Agents {
   }
 
   /** Writes the files that an agent wants to find in a session's new HOME. They belong to this process's user. */
-  async seedHome(agentId: string, homeDir: string, options: { workspace: string }): Promise<void> {
-    const values = this.#values(options.workspace)
-    for (const [path, content] of Object.entries(this.#require(agentId).seed)) {
+  async seedHome(
+    agentId: string,
+    homeDir: string,
+    options: { workspace: string; permissions: Permissions },
+  ): Promise<void> {
+    const agent = this.#require(agentId)
+    const values = this.#values(options.workspace, agent, options.permissions)
+    for (const [path, content] of Object.entries(agent.seed)) {
       const file = join(homeDir, path)
       await mkdir(dirname(file), { recursive: true, mode: 0o700 })
       // `wx`: HOME is new, so nothing of a container's can be there to be followed or overwritten.
@@ -185,9 +204,30 @@ export class Agents {
     throw new AioError('INVALID_INPUT', `There is no agent named ${JSON.stringify(id)}. This machine knows: ${known}.`)
   }
 
-  #values(workspace: string): Record<string, string> {
-    return { workspace, door: DOOR_URL, key: PLACEHOLDER_KEY, keyEnd: PLACEHOLDER_KEY.slice(-20) }
+  #values(workspace: string, agent: AgentDefinition, permissions: Permissions): Record<string, string> {
+    const { permissionMode } = agent
+    return {
+      ...{ workspace, door: DOOR_URL, key: PLACEHOLDER_KEY, keyEnd: PLACEHOLDER_KEY.slice(-20) },
+      ...(permissionMode === undefined ? {} : { permissionMode: permissionMode[permissions] }),
+    }
   }
+
+  #chatOf(agent: AgentDefinition): NonNullable<AgentDefinition['chat']> {
+    const { chat, name } = agent
+    if (chat === undefined)
+      throw new AioError('INVALID_INPUT', `${name} has no chat. Leave \`--chat\` out to use its terminal.`)
+    for (const id of chat.requires) {
+      const { ready, reason } = this.#info(id)
+      if (!ready) throw new AioError('AGENT_NOT_READY', `The chat with ${name} needs another part. ${reason ?? ''}`)
+    }
+    return chat
+  }
+}
+
+/** A person who made it ask keeps that; its own default may be to ask nothing. */
+function chatLaunch({ chat }: AgentDefinition, permissions: Permissions): NonNullable<AgentLaunch['chat']> {
+  if (chat?.mode === undefined) return {}
+  return { mode: { initial: chat.mode[permissions], asking: chat.mode.ask } }
 }
 
 function promptArguments(agent: AgentDefinition, prompt: string, values: Record<string, string>): string[] {

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { Agents } from '../agent/agents.ts'
+import type { Chats } from '../chat/chats.ts'
 import type { OrchestratorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
 import type { Projects } from '../project/projects.ts'
@@ -16,6 +17,7 @@ export interface Services {
   agents: Agents
   questions: Questions
   rules: Rules
+  chats: Chats
 }
 
 /** One run of a command. */

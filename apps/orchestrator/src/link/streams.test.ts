@@ -59,7 +59,17 @@ function setUp() {
   }
   const gauge = { credit: vi.fn(), close: vi.fn() }
   const stats = { openStats: vi.fn(() => gauge) }
-  const streams = new Streams({ client, epoch: 7, terminals, execs, exports, stats, log: pino({ level: 'silent' }) })
+  const chats = { open: vi.fn(() => viewer) }
+  const streams = new Streams({
+    client,
+    epoch: 7,
+    terminals,
+    execs,
+    exports,
+    stats,
+    chats,
+    log: pino({ level: 'silent' }),
+  })
   const order = (value: StreamOrder) => subscriptions.at(-1)?.onData(value)
   return { sent, answers, subscriptions, viewer, exec, opened, started, terminals, stats, gauge, streams, order }
 }

@@ -6,6 +6,7 @@ import {
   toAioError,
   type WireError,
 } from '@ai-orchestration/protocol'
+import type { Chats } from '../chat/chats.ts'
 import type { Execs } from '../exec/execs.ts'
 import type { Exports } from '../exec/exports.ts'
 import type { Logger } from '../log.ts'
@@ -62,6 +63,7 @@ export class Streams {
   readonly #execs: Pick<Execs, 'open'>
   readonly #exports: Pick<Exports, 'open'>
   readonly #stats: StatsSource
+  readonly #chats: Pick<Chats, 'open'>
   readonly #log: Logger
   readonly #closed = new AbortController()
 
@@ -72,6 +74,7 @@ export class Streams {
     execs: Pick<Execs, 'open'>
     exports: Pick<Exports, 'open'>
     stats: StatsSource
+    chats: Pick<Chats, 'open'>
     log: Logger
   }) {
     this.#client = services.client
@@ -80,6 +83,7 @@ export class Streams {
     this.#execs = services.execs
     this.#exports = services.exports
     this.#stats = services.stats
+    this.#chats = services.chats
     this.#log = services.log
     void this.#keep()
   }
@@ -140,6 +144,7 @@ export class Streams {
       case 'open_exec':
       case 'open_export':
       case 'open_stats':
+      case 'open_chat':
         this.#open(order, streams, frames)
         return
       case 'write':
@@ -169,7 +174,7 @@ export class Streams {
   }
 
   #open(
-    order: Extract<StreamOrder, { type: 'open_terminal' | 'open_exec' | 'open_export' | 'open_stats' }>,
+    order: Extract<StreamOrder, { type: 'open_terminal' | 'open_exec' | 'open_export' | 'open_stats' | 'open_chat' }>,
     streams: Map<string, OpenStream>,
     frames: FrameQueue,
   ): void {
@@ -184,7 +189,7 @@ export class Streams {
   }
 
   #start(
-    order: Extract<StreamOrder, { type: 'open_terminal' | 'open_exec' | 'open_export' | 'open_stats' }>,
+    order: Extract<StreamOrder, { type: 'open_terminal' | 'open_exec' | 'open_export' | 'open_stats' | 'open_chat' }>,
     frames: FrameQueue,
     onEnd: (error?: unknown) => void,
   ): OpenStream {
@@ -209,6 +214,11 @@ export class Streams {
         return this.#stats.openStats({
           ...{ sessionId: order.sessionId, onEnd },
           send: (item) => frames.add({ type: 'stats', streamId, item }),
+        })
+      case 'open_chat':
+        return this.#chats.open({
+          ...{ sessionId: order.sessionId, after: order.after, page: order.page, onEnd },
+          send: (item) => frames.add({ type: 'chat', streamId, item }),
         })
       default:
         return order satisfies never

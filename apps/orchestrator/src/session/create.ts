@@ -10,6 +10,7 @@ import { currentBootId, type HostProcess } from './host-process.ts'
 import { writeConfig } from './launch.ts'
 import { unmount } from './mounts.ts'
 import { type SessionPaths, workspaceOf } from './paths.ts'
+import { permissionsFor } from './permissions.ts'
 import { refuseUnsafe } from './preflight.ts'
 import type { SessionRuntime } from './runtime.ts'
 import type { Launch } from './services.ts'
@@ -44,7 +45,8 @@ export async function createSession(
   const launch = agents.launch(agent, {
     ...(input.prompt === undefined ? {} : { prompt: input.prompt }),
     workspace: workspaceOf(id),
-    isolation: config.isolation,
+    interface: input.interface ?? 'terminal',
+    permissions: permissionsFor(input.permissions, config.isolation),
   })
   const branch = `feature/${input.name}`
   const start = await findStart(runtime.repoOf(id), project, {
@@ -57,7 +59,10 @@ export async function createSession(
   const fill = async (paths: SessionPaths) => {
     await Promise.all([
       writeUpper(paths, { branch, commit: start.commit, identity, repoUrl: project.repoUrl }),
-      makeHome(runtime.agents, agent, paths.home, workspaceOf(id)),
+      makeHome(runtime.agents, agent, paths.home, {
+        workspace: workspaceOf(id),
+        permissions: permissionsFor(input.permissions, config.isolation),
+      }),
     ])
     const { bases } = projects.paths(project.id)
     await runtime.bases.require(projects.paths(project.id), start.commit, project.defaultBranch)
@@ -101,8 +106,8 @@ export async function prepareSession(runtime: SessionRuntime, plan: Plan, steps:
     phase: 'preparing' as const,
     isOwnBranch,
     bootId: currentBootId(),
-    permission: runtime.config.isolation,
     ...(launch.gateway === undefined ? {} : { gateway: launch.gateway }),
+    ...(launch.chat === undefined ? {} : { chat: launch.chat }),
   }
   const { bundle } = runtime.paths(id)
   // First, so that whatever a crash leaves behind is known to be taken apart.
@@ -185,6 +190,8 @@ function describeSession(
     state: 'starting',
     limits: withLimits(DEFAULT_SESSION_LIMITS, project.limits, input.limits),
     isolation: runtime.config.isolation,
+    ...(input.interface === undefined ? {} : { interface: input.interface }),
+    permissions: permissionsFor(input.permissions, runtime.config.isolation),
     ...(notice === undefined ? {} : { notice }),
     createdAt: at,
     updatedAt: at,

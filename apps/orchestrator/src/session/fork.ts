@@ -6,6 +6,7 @@ import { describeFailure, type HomeComing } from './home-coming.ts'
 import { type HostProcess, isAlive } from './host-process.ts'
 import { type SessionPaths, workspaceOf } from './paths.ts'
 import { freezeSession, thawSession } from './pause.ts'
+import { permissionsAgain } from './permissions.ts'
 import { projectOf, type SessionRuntime } from './runtime.ts'
 import { settleCopy } from './settle-copy.ts'
 import { findFreeBranch } from './worktree.ts'
@@ -35,10 +36,12 @@ export async function forkSession(
   })
   const { headCommit = source.base.commit, notice } = store.require(source.id).session
   const start = await findFreeBranch(runtime.repoOf(id), branch, { ref: source.branch, commit: headCommit })
+  const permissions = permissionsAgain(undefined, source, config.isolation)
   const launch = agents.launch(source.agent, {
     ...(input.prompt === undefined ? {} : { prompt: input.prompt }),
     workspace: workspaceOf(id),
-    isolation: config.isolation,
+    interface: source.interface ?? 'terminal',
+    permissions,
   })
   const at = runtime.now().toISOString()
   const { exit: _exit, pause: _pause, reached: _reached, title: _title, restoredFrom: _restoredFrom, ...kept } = source
@@ -52,6 +55,8 @@ export async function forkSession(
     headCommit,
     state: 'starting' as const,
     isolation: config.isolation,
+    permissions,
+    attention: undefined,
     forkedFrom: source.id,
     createdAt: at,
     updatedAt: at,

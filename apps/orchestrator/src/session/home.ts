@@ -1,5 +1,6 @@
 import { lchown, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Permissions } from '@ai-orchestration/protocol'
 import type { AgentSource } from './services.ts'
 import { AGENT_HOST_UID } from './uid-range.ts'
 
@@ -8,10 +9,10 @@ export async function makeHome(
   agents: AgentSource,
   agent: string,
   directory: string,
-  workspace: string,
+  options: { workspace: string; permissions: Permissions },
 ): Promise<void> {
   await mkdir(directory, { mode: 0o700 })
-  await agents.seedHome(agent, directory, { workspace })
+  await agents.seedHome(agent, directory, options)
   await giveToAgent(directory)
 }
 

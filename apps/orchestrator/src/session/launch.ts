@@ -2,6 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AioError, containerIdOf, parseSessionId } from '@ai-orchestration/protocol'
+import { makePipe, onPipe, pipePaths, withPipe } from '../chat/pipe-files.ts'
 import { DOOR_ENVIRONMENT } from '../door/environment.ts'
 import { projectBinds } from './binds.ts'
 import { DEFAULT_SESSION_LIMITS, groupLimits } from './cgroups.ts'
@@ -29,10 +30,10 @@ export async function writeConfig(runtime: SessionRuntime, id: string, launch: L
   const { limits } = runtime.store.require(id).session
   const config = containerConfig({
     hostname: parseSessionId(id)?.name ?? id,
-    argv: launch.argv,
+    argv: launch.chat === undefined ? launch.argv : onPipe(launch.argv),
     cwd: workspaceOf(id),
     env: { ...DOOR_ENVIRONMENT, ...launch.env },
-    hasTerminal: true,
+    hasTerminal: launch.chat === undefined,
     rootfs: rootfs.path,
     binds: [
       ...rootfs.binds,
@@ -72,7 +73,11 @@ export async function startContainer(runtime: SessionRuntime, id: string, signal
   const name = containerIdOf(id)
   await mkdir(run, { recursive: true, mode: 0o711 })
   await rm(pidFile, { force: true })
-  const argv = runc.runArgv(name, bundle, { pidFile, isKept: true })
+  const isChat = runtime.store.require(id).chat !== undefined
+  const files = pipePaths(bundle)
+  if (isChat) await makePipe(files)
+  const runArgv = runc.runArgv(name, bundle, { pidFile, isKept: true, preservedFds: isChat ? 2 : 0 })
+  const argv = isChat ? withPipe(files, runArgv) : runArgv
   await mountHome(paths)
   try {
     await tmux.newSession({ name, argv, cols: 120, rows: 32, logFile: terminalLog })

@@ -93,11 +93,11 @@ describe('a restarted session', () => {
     await machine.inside(id, 'echo work > w; echo mine > ~/h; echo hello; touch /tmp/gone')
     const pid = await machine.pidOf(id)
     machine.permissions.length = 0
-    const restarted = await machine.sessions.restart(id, undefined, steps())
+    const restarted = await machine.sessions.restart(id, {}, steps())
     expect(restarted).toMatchObject({ state: 'running', isolation: 'full' })
     expect(await machine.pidOf(id)).not.toBe(pid)
     expect((await machine.inside(id, 'cat w ~/h; ls /tmp')).out).toBe('work\nmine')
-    expect(machine.permissions).toEqual(['full'])
+    expect(machine.permissions).toEqual(['allow'])
     await machine.terminate(id, true)
   })
   it('never gets a looser permission than it had', async () => {
@@ -105,19 +105,19 @@ describe('a restarted session', () => {
     const { id } = await create()
     await machine.reopen('full')
     machine.permissions.length = 0
-    await machine.sessions.restart(id, undefined, steps())
-    expect(machine.permissions).toEqual(['degraded'])
+    await machine.sessions.restart(id, {}, steps())
+    expect(machine.permissions).toEqual(['ask'])
     await machine.terminate(id)
   })
   it('works after its process has ended, and while it is paused', async () => {
     const { id } = await create(['/bin/sh', '-c', 'echo work > w; exit 4'])
     await until(() => session(id).state === 'failed')
     expect(session(id).exit).toMatchObject({ reason: 'exited', code: 4 })
-    const restarted = await machine.sessions.restart(id, undefined, steps())
+    const restarted = await machine.sessions.restart(id, {}, steps())
     expect(restarted.state).toBe('running')
     expect(restarted.exit).toBeUndefined()
     await machine.sessions.pause(id)
-    expect(await machine.sessions.restart(id, undefined, steps())).toMatchObject({ state: 'running' })
+    expect(await machine.sessions.restart(id, {}, steps())).toMatchObject({ state: 'running' })
     expect((await machine.inside(id, 'cat w')).out).toBe('work')
     await machine.terminate(id, true)
   })
@@ -126,13 +126,13 @@ describe('a restarted session', () => {
     await machine.inside(id, 'echo work > w')
     machine.failAttach = true
     machine.launch = { ...machine.launch, gateway: 'anthropic' }
-    await expect(machine.sessions.restart(id, undefined, steps())).rejects.toThrow('no door')
+    await expect(machine.sessions.restart(id, {}, steps())).rejects.toThrow('no door')
     machine.failAttach = false
     machine.launch = { argv: machine.launch.argv, env: {} }
     expect(session(id)).toMatchObject({ state: 'failed', exit: { lastLines: ['no door'] } })
     await machine.reopen()
     expect((await machine.sessions.workAtRisk(id)).untracked).toEqual(['w'])
-    await machine.sessions.restart(id, undefined, steps())
+    await machine.sessions.restart(id, {}, steps())
     expect((await machine.inside(id, 'cat w')).out).toBe('work')
     await machine.terminate(id, true)
   })
@@ -152,7 +152,7 @@ describe('limits', () => {
       expect(changed.limits).toEqual({ memoryMb, cpus: 0.5, pids: 512, diskMb: 10_240 })
       expect(openCgroups().limitsOf(groupOf(id))).toEqual({ memoryBytes: memoryMb * 1024 ** 2, pids: 512, cpus: 0.5 })
     }
-    await machine.sessions.restart(id, undefined, steps())
+    await machine.sessions.restart(id, {}, steps())
     expect(openCgroups().limitsOf(groupOf(id)).memoryBytes).toBe(512 * 1024 ** 2)
     await machine.terminate(id)
   })

@@ -56,7 +56,7 @@ describe('creating and removing sessions', () => {
       await machine.inside(id, 'git commit -q --allow-empty -m c; sleep 100 >/dev/null 2>&1 & echo')
       if (name.endsWith('0')) await machine.sessions.pause(id)
       if (name.endsWith('1'))
-        await machine.sessions.restart(id, undefined, new StepList(new AbortController().signal, () => undefined))
+        await machine.sessions.restart(id, {}, new StepList(new AbortController().signal, () => undefined))
       await machine.terminate(id, true)
     }
     // What is made once for all stays: base, tmux server, root filesystem.
@@ -106,7 +106,7 @@ describe(`${SESSIONS} sessions`, () => {
       expect(session).toMatchObject({ state: 'stopped', exit: { reason: 'reboot' } })
     expect(openCgroups().list(`aio-${shortHash(machine.run)}-`)).toEqual([])
     const [, one = ''] = ids()
-    await machine.sessions.restart(one, undefined, new StepList(new AbortController().signal, () => undefined))
+    await machine.sessions.restart(one, {}, new StepList(new AbortController().signal, () => undefined))
     expect((await machine.inside(one, 'cat w')).out).toBe('work')
     for (const id of ids()) await machine.terminate(id, true)
   }, 300_000)

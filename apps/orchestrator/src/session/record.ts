@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { AioError, describeIssues, isolationSchema, sessionSchema } from '@ai-orchestration/protocol'
+import { AioError, describeIssues, sessionSchema } from '@ai-orchestration/protocol'
 import { z } from 'zod'
 import { writeFileDurably } from '../disk/write-file-durably.ts'
 
@@ -22,10 +22,10 @@ export const recordSchema = z.object({
   process: z.object({ pid: z.number().int(), startTime: z.string() }).optional(),
   /** First id of its own range of user ids on the host; the common range when absent. */
   uidBase: z.number().int().optional(),
-  /** How freely its agent may act; kept over restarts, and never loosened by one. */
-  permission: isolationSchema.optional(),
   /** Which gateway is attached to its network, if any. */
   gateway: z.string().optional(),
+  /** How its chat begins: the agent's own permission mode, and the one that asks. */
+  chat: z.object({ mode: z.object({ initial: z.string(), asking: z.string() }).optional() }).optional(),
 })
 
 /** See {@link recordSchema}. */

@@ -1,12 +1,16 @@
-import { AioError, toAioError } from '@ai-orchestration/protocol'
+import { AioError, type CommandInput, toAioError } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
 import { currentBootId, type HostProcess } from './host-process.ts'
 import { writeConfig } from './launch.ts'
 import { workspaceOf } from './paths.ts'
+import { permissionsAgain } from './permissions.ts'
 import { refuseUnsafe } from './preflight.ts'
 import type { SessionRuntime } from './runtime.ts'
 import { removeContainer, startSession } from './start.ts'
 import { mountWorkspace } from './workspace.ts'
+
+/** What a person wants of a restart; everything else stays as it was. */
+export type Restart = Omit<CommandInput<'restart_session'>, 'sessionId'>
 
 /**
  * Starts a session's agent anew, whether it runs, is paused or has ended: same workspace, same home, same permission.
@@ -17,7 +21,7 @@ import { mountWorkspace } from './workspace.ts'
 export async function restartSession(
   runtime: SessionRuntime,
   id: string,
-  prompt: string | undefined,
+  asked: Restart,
   steps: Steps,
 ): Promise<HostProcess> {
   const { agents, config, doors, store, now } = runtime
@@ -25,13 +29,13 @@ export async function restartSession(
   refuseUnsafe(runtime.refusals)
   const { session } = record
   const { agent } = agents.choose(session.agent)
-  // A restart never loosens what an agent may do without asking; it may tighten it.
-  const isFree = (record.permission ?? session.isolation) === 'full' && config.isolation === 'full'
-  const permission = isFree ? 'full' : 'degraded'
+  const permissions = permissionsAgain(asked.permissions, session, config.isolation)
+  const face = asked.interface ?? session.interface ?? 'terminal'
   const launch = agents.launch(agent, {
-    ...(prompt === undefined ? {} : { prompt }),
+    ...(asked.prompt === undefined ? {} : { prompt: asked.prompt }),
     workspace: workspaceOf(id),
-    isolation: permission,
+    interface: face,
+    permissions,
   })
   try {
     await steps.run('Stop', async () => {
@@ -42,9 +46,17 @@ export async function restartSession(
         phase: 'ran',
         bootId: currentBootId(),
         process: undefined,
-        permission,
         gateway: launch.gateway,
-        session: { state: 'starting', exit: undefined, reached: undefined, notice: undefined },
+        chat: launch.chat,
+        session: {
+          state: 'starting',
+          interface: face,
+          permissions,
+          attention: undefined,
+          exit: undefined,
+          reached: undefined,
+          notice: undefined,
+        },
       })
     })
     await steps.run('Workspace', async () => {

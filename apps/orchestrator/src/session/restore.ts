@@ -10,6 +10,7 @@ import { makeSession, type Plan, prepareSession } from './create.ts'
 import { hostGit, inTurn } from './host-git.ts'
 import type { HostProcess } from './host-process.ts'
 import { type SessionPaths, workspaceOf } from './paths.ts'
+import { permissionsAgain } from './permissions.ts'
 import type { SessionRuntime } from './runtime.ts'
 import { settleCopy } from './settle-copy.ts'
 import { unmountHome } from './workspace.ts'
@@ -49,7 +50,8 @@ export async function restoreSession(
   const start = await findBranchFor(runtime.repoOf(id), branch, { ref: archive.id, commit: head })
   const launch = runtime.agents.launch(archived.agent, {
     workspace: workspaceOf(id),
-    isolation: runtime.config.isolation,
+    interface: archived.interface ?? 'terminal',
+    permissions: permissionsAgain(undefined, archived, runtime.config.isolation),
   })
   const session = describe(runtime, found, { id, name, branch, head })
   const fill = async (paths: SessionPaths) => await unpack(found, paths)

@@ -21,12 +21,18 @@ export class Runc {
 
   /**
    * Arguments that run a bundle in the foreground. With `isKept` the container's control group stays after its end, so
-   * that one can still see whether it ran out of memory; {@link delete} takes it away.
+   * that one can still see whether it ran out of memory; {@link delete} takes it away. `preservedFds` descriptors from 3 on
+   * are handed into the container.
    */
-  runArgv(id: string, bundle: string, options: { pidFile?: string; isKept?: boolean } = {}): string[] {
+  runArgv(
+    id: string,
+    bundle: string,
+    options: { pidFile?: string; isKept?: boolean; preservedFds?: number } = {},
+  ): string[] {
     return [
       ...['runc', '--root', this.#root, 'run', '--bundle', bundle],
       ...(options.isKept === true ? ['--keep'] : []),
+      ...(options.preservedFds ? ['--preserve-fds', String(options.preservedFds)] : []),
       ...(options.pidFile === undefined ? [] : ['--pid-file', options.pidFile]),
       id,
     ]

@@ -1,4 +1,4 @@
-import type { Usage } from '@ai-orchestration/protocol'
+import type { Permissions, SessionInterface, Usage } from '@ai-orchestration/protocol'
 import type { OrchestratorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
 import type { ProjectPaths, ProjectRecord } from '../project/projects.ts'
@@ -29,6 +29,8 @@ export interface Launch {
   env: Readonly<Record<string, string>>
   /** Which gateway its network needs; none when absent. */
   gateway?: string | undefined
+  /** It talks over a pipe instead of its terminal; see `chat/`. */
+  chat?: { mode?: { initial: string; asking: string } } | undefined
 }
 
 /** What sessions need of the agents of this machine. */
@@ -38,9 +40,9 @@ export interface AgentSource {
   choose(requested?: string, projectDefault?: string): { agent: string; notice?: string | undefined }
   launch(
     agentId: string,
-    options: { prompt?: string; workspace: string; isolation: OrchestratorConfig['isolation'] },
+    options: { prompt?: string; workspace: string; interface: SessionInterface; permissions: Permissions },
   ): Launch
-  seedHome(agentId: string, homeDir: string, options: { workspace: string }): Promise<void>
+  seedHome(agentId: string, homeDir: string, options: { workspace: string; permissions: Permissions }): Promise<void>
 }
 
 /** What is behind the door of a session. */

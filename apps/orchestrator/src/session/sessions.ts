@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import {
   AioError,
   type Archive,
+  type Attention,
   type CommandInput,
   type CommandOutput,
   containerIdOf,
@@ -16,6 +17,8 @@ import {
   type Usage,
   type WorkAtRisk,
 } from '@ai-orchestration/protocol'
+import type { ConversationStart } from '../chat/opening.ts'
+import { pipePaths } from '../chat/pipe-files.ts'
 import type { Steps } from '../command/steps.ts'
 import { RootfsBuilder } from '../rootfs/rootfs-builder.ts'
 import { adoptSessions } from './adopt.ts'
@@ -27,7 +30,7 @@ import { type HostProcess, isAlive } from './host-process.ts'
 import { SessionLife } from './life.ts'
 import { workspaceOf } from './paths.ts'
 import { pauseSession, resumeSession } from './pause.ts'
-import { restartSession } from './restart.ts'
+import { type Restart, restartSession } from './restart.ts'
 import { restoreSession } from './restore.ts'
 import { describeRisk, findWorkAtRisk, isNothing } from './risk.ts'
 import { openRuntime, type SessionRuntime } from './runtime.ts'
@@ -222,12 +225,12 @@ export class Sessions implements AsyncDisposable {
    *
    * @throws AioError NOT_FOUND; AGENT_NOT_READY before anything is stopped; the others of {@link restartSession}.
    */
-  async restart(id: string, prompt: string | undefined, steps: Steps): Promise<Session> {
+  async restart(id: string, asked: Restart, steps: Steps): Promise<Session> {
     return await this.#alone(id, async () => {
       this.require(id)
       this.#life.unwatch(id)
       this.#life.limits.forget(id)
-      const process = await restartSession(this.#runtime, id, prompt, steps)
+      const process = await restartSession(this.#runtime, id, asked, steps)
       if (isAlive(process)) this.#life.watch(id)
       else await this.#life.end(id)
       return this.require(id)
@@ -309,6 +312,24 @@ export class Sessions implements AsyncDisposable {
   terminalOf(id: string): { tmuxName: string; logFile: string } {
     this.require(id)
     return { tmuxName: containerIdOf(id), logFile: this.#runtime.paths(id).terminalLog }
+  }
+
+  /** Where a session's conversation is kept, and how its agent was started when it runs. @throws AioError NOT_FOUND. */
+  chatOf(id: string): { store: string; start: ConversationStart | undefined } {
+    const { session, process, chat, bootId } = this.#runtime.store.require(id)
+    const { store, input, output } = pipePaths(this.#runtime.paths(id).bundle)
+    if (session.state !== 'running' || process === undefined || chat === undefined) return { store, start: undefined }
+    const run = `${bootId} ${process.pid} ${process.startTime}`
+    return { store, start: { run, files: { input, output }, cwd: workspaceOf(id), mode: chat.mode } }
+  }
+
+  /** Tells everyone how a session's agent stands. */
+  setAttention(id: string, attention: Attention | undefined): void {
+    const session = this.get(id)
+    if (session === undefined || session.attention === attention) return
+    this.#runtime.store
+      .change(id, { session: { attention } })
+      .catch((error: unknown) => this.#runtime.log.error({ session: id, err: error }, 'a session could not be updated'))
   }
 
   /** Calls back for every session that is made, changed or removed. @returns the way to stop it. */

@@ -37,7 +37,10 @@ export async function settleCopy(runtime: SessionRuntime, id: string, from: { br
   const { session } = runtime.store.require(id)
   const { worktree, bundle, home } = runtime.paths(id)
   const seed = join(bundle, 'seed')
-  await makeHome(runtime.agents, session.agent, seed, workspaceOf(id))
+  await makeHome(runtime.agents, session.agent, seed, {
+    workspace: workspaceOf(id),
+    permissions: session.permissions ?? 'ask',
+  })
   try {
     const { exitCode, stderr } = await runtime.helpers.text({
       argv: ['/bin/sh', '-c', `${HOME_SCRIPT} || exit 1\n${BRANCH_SCRIPT}`, 'settle', from.branch, session.branch],

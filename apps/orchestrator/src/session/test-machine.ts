@@ -208,8 +208,8 @@ export class TestMachine implements AsyncDisposable {
     return {
       agentsDir: join(this.home, 'agents'),
       choose: (requested) => ({ agent: requested ?? 'shell' }),
-      launch: (_agent, { isolation }) => {
-        this.permissions.push(isolation)
+      launch: (_agent, { permissions }) => {
+        this.permissions.push(permissions)
         return this.launch
       },
       seedHome: async (_agent, home) => await writeFile(join(home, '.profile'), '# seeded\n'),

@@ -1,6 +1,7 @@
 import { agentsRouter } from './agents.ts'
 import { auditRouter } from './audit.ts'
 import { authRouter } from './auth.ts'
+import { chatRouter } from './chat.ts'
 import { commandsRouter } from './commands.ts'
 import { eventsRouter } from './events.ts'
 import { inboxRouter } from './inbox.ts'
@@ -20,6 +21,7 @@ export const appRouter = router({
   orchestrators: orchestratorsRouter,
   projects: projectsRouter,
   sessions: sessionsRouter,
+  chat: chatRouter,
   agents: agentsRouter,
   rootfs: rootfsRouter,
   commands: commandsRouter,

@@ -1,5 +1,6 @@
 import {
   AioError,
+  type ChatItem,
   type ExecItem,
   LIMITS,
   type StatsItem,
@@ -28,7 +29,7 @@ const QUEUE_MAX_ITEMS = 65_536
  * The way of one stream's items from the orchestrator to one viewer. Credit is given back only as the viewer's socket takes
  * what came, so a viewer that stalls makes the orchestrator stop sending, and nothing is lost or piled up here.
  */
-export class Flow<Item extends TerminalItem | ExecItem | StatsItem> {
+export class Flow<Item extends TerminalItem | ExecItem | StatsItem | ChatItem> {
   #queue: { item: Item; bytes: number }[] = []
   #queuedBytes = 0
   #end: { error: AioError | undefined } | undefined

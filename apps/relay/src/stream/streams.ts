@@ -1,5 +1,7 @@
 import {
   AioError,
+  type ChatEntry,
+  type ChatItem,
   type ExecItem,
   type ExecRequest,
   type ExportRequest,
@@ -81,6 +83,35 @@ export class Streams {
     }
   }
 
+  /** One watcher of a session's conversation, from `after` on or from its last entries. @throws AioError */
+  chat(sessionId: string, after: number | undefined, call: StreamCall): AsyncGenerator<ChatItem, void> {
+    return this.#openChat(sessionId, after === undefined ? {} : { after }, call)
+  }
+
+  /** Earlier entries of a conversation, oldest first. @throws AioError */
+  async chatPage(sessionId: string, page: { before: number; limit: number }, call: StreamCall): Promise<ChatEntry[]> {
+    const entries: ChatEntry[] = []
+    for await (const item of this.#openChat(sessionId, { page }, call))
+      if (item.type === 'entry') entries.push(item.entry)
+    return entries
+  }
+
+  async *#openChat(
+    sessionId: string,
+    what: { after?: number; page?: { before: number; limit: number } },
+    call: StreamCall,
+  ): AsyncGenerator<ChatItem, void> {
+    const board = this.#boardOf(sessionId)
+    const streamId = ulid()
+    const flow = new Flow<ChatItem>()
+    board.open(streamId, { type: 'chat', flow }, { type: 'open_chat', streamId, sessionId, ...what })
+    try {
+      yield* this.#deliver(board, streamId, flow, call)
+    } finally {
+      board.close(streamId)
+    }
+  }
+
   /** Runs a program inside a session; ends behind its exit. Closing early ends the program. @throws AioError */
   async *exec(principal: Principal, request: ExecRequest, call: StreamCall): AsyncGenerator<ExecItem, void> {
     const order: StreamOrder = { type: 'open_exec', streamId: request.execId, request }
@@ -156,7 +187,7 @@ export class Streams {
     for (const frame of frames) board.receive(frame)
   }
 
-  #deliver<Item extends TerminalItem | ExecItem | StatsItem>(
+  #deliver<Item extends TerminalItem | ExecItem | StatsItem | ChatItem>(
     board: Switchboard,
     streamId: string,
     flow: Flow<Item>,

@@ -1,5 +1,6 @@
 import {
   AioError,
+  type ChatItem,
   type ExecItem,
   type StatsItem,
   type StreamFrame,
@@ -13,6 +14,7 @@ import type { Flow } from './flow.ts'
 /** A stream that is open. */
 export type OpenStream =
   | { type: 'terminal'; flow: Flow<TerminalItem> }
+  | { type: 'chat'; flow: Flow<ChatItem> }
   | { type: 'exec'; flow: Flow<ExecItem>; tokenId: string }
   | { type: 'stats'; flow: Flow<StatsItem> }
 
@@ -109,6 +111,9 @@ export class Switchboard {
         return
       case 'stats':
         if (stream.type === 'stats') stream.flow.push(frame.item)
+        return
+      case 'chat':
+        if (stream.type === 'chat') stream.flow.push(frame.item)
         return
       case 'closed':
         this.#finish(frame.streamId, stream, frame.error === undefined ? undefined : AioError.fromWire(frame.error))
