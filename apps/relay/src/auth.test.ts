@@ -191,6 +191,16 @@ describe('logging in', () => {
     await expect(exchange({ token })).rejects.toThrow(/revoked/)
   })
 
+  test('who logs out is answered before the connection closes, however often tokens are looked at meanwhile', async () => {
+    await using own = await TestRelay.start({ limits: { recheckIntervalMs: 1 } })
+    for (let n = 0; n < 5; n += 1) {
+      const { token } = await own.token('viewer')
+      await using device = own.client(token)
+      expect(await device.call.auth.logout.mutate()).toEqual({})
+      await expect.poll(() => device.closes).toContain(CLOSE_CODES.revoked)
+    }
+  })
+
   test('an orchestrator token cannot log in', async () => {
     const { token } = await relay.token('orchestrator')
     await expect(exchange({ token })).rejects.toThrow(/orchestrator/)

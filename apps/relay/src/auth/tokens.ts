@@ -20,6 +20,7 @@ export class Tokens {
   readonly #storage: TokenStorage
   readonly #byId: Map<string, TokenRecord>
   readonly #now: () => number
+  readonly #leaving = new Set<string>()
   readonly #onDead = new Set<(tokenId: string) => void>()
 
   private constructor(bootstrap: string, storage: TokenStorage, records: TokenRecord[], now: () => number) {
@@ -93,8 +94,20 @@ export class Tokens {
 
   /** Revokes the caller's own token; its connections close a moment later, so that the answer still gets there. @throws AioError FORBIDDEN for AUTH_TOKEN. */
   async logout(tokenId: string): Promise<void> {
-    await this.#revoke(tokenId, () => undefined)
-    setTimeout(() => this.#tellDead(tokenId), LOGOUT_GRACE_MS)
+    this.#leaving.add(tokenId)
+    try {
+      await this.#revoke(tokenId, () => undefined)
+    } finally {
+      setTimeout(() => {
+        this.#leaving.delete(tokenId)
+        this.#tellDead(tokenId)
+      }, LOGOUT_GRACE_MS)
+    }
+  }
+
+  /** True while a token's own logout is being answered: its calls are refused already, its connections stay for that answer. */
+  isLeaving(tokenId: string): boolean {
+    return this.#leaving.has(tokenId)
   }
 
   async #revoke(tokenId: string, tell: () => void): Promise<TokenInfo> {

@@ -158,8 +158,10 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
   /** Closes it when its token no longer holds. */
   recheck(): void {
     if (this.#identity.type !== 'token') return
+    const { tokens } = this.#rooms.services
+    if (tokens.isLeaving(this.#identity.tokenId)) return
     try {
-      this.#rooms.services.tokens.recheck(this.#identity.tokenId)
+      tokens.recheck(this.#identity.tokenId)
     } catch (error) {
       this.#identity = { type: 'refused', error: toAioError(error, 'UNAUTHORIZED') }
       this.close(CLOSE_CODES.revoked, 'UNAUTHORIZED: this token was revoked or has expired; log in again')
