@@ -10,6 +10,8 @@ import { TestMachine } from './test-machine.ts'
 const PERL = '/usr/bin/perl'
 /** Says how many processes could not be started, then fails like a program that needs them. */
 const FORKS = 'for (1 .. 200) { $p = fork; if (!defined $p) { sleep 1; exit 9 } if (!$p) { sleep 8; exit } }'
+/** Aside, since what waits for it would be frozen with it. */
+const FILL = 'head -c 50000000 /dev/urandom > big 2>/dev/null < /dev/null &'
 
 let machine: TestMachine
 let count = 0
@@ -186,19 +188,19 @@ describe('what a session runs into is told as what it was', () => {
   })
   it('a full disk, by a pause that loses nothing; more disk lets it go on', async () => {
     const { id } = await create(undefined, { diskMb: 32 })
-    await machine.inside(id, 'head -c 50000000 /dev/urandom > big')
+    await machine.inside(id, FILL)
     await until(() => session(id).state === 'paused')
     expect(session(id)).toMatchObject({ pause: { reason: 'disk' }, notice: expect.stringMatching(/--disk/) })
     await until(() => session(id).reached?.[0]?.limit === 'disk')
     const wider = await machine.sessions.setLimits(id, { diskMb: 512 })
     expect(wider).toMatchObject({ state: 'running' })
     expect(wider.notice).toBeUndefined()
-    expect((await machine.inside(id, 'wc -c < big')).out).toBe('50000000')
+    await until(async () => (await machine.inside(id, 'wc -c < big')).out === '50000000')
     await machine.terminate(id, true)
   })
   it('a full disk, by the reason when it is ended', async () => {
     const { id } = await create(undefined, { diskMb: 16 })
-    await machine.inside(id, 'head -c 50000000 /dev/urandom > big')
+    await machine.inside(id, FILL)
     await until(() => session(id).state === 'paused')
     const pid = await machine.pidOf(id)
     if (pid === undefined) throw new Error('it has ended already')
