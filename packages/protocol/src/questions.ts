@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { timestampSchema } from './domain.ts'
 import { orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
+import { plainValueSchema } from './plain-value.ts'
 import { actorSchema, ruleScopeSchema } from './rules.ts'
 import { budgetSchema, usageSchema } from './usage.ts'
 
@@ -65,7 +66,7 @@ export const toolDetailSchema = z.object({
   /** The tool's name, which rules go by. */
   tool: z.string().max(200),
   /** What it is to be called with; clients show it as text. */
-  input: z.unknown().optional(),
+  input: plainValueSchema.optional(),
   /** Files it is about, as the agent names them. */
   locations: z
     .array(z.object({ path: z.string().max(4_096), line: z.number().int().optional() }))

@@ -12,7 +12,12 @@ export function budgetSessions(projects: Projects, sessions: Sessions): BudgetSe
     createdAt: (sessionId) => sessions.get(sessionId)?.createdAt,
     ofProject: (projectId) => sessions.list(projectId).map(({ id }) => id),
     directoryOf: (projectId) => projects.paths(projectId).dir,
-    freeze: (sessionId) => sessions.freeze(sessionId),
-    thaw: (sessionId) => sessions.thaw(sessionId),
+    freeze: async (sessionId) => {
+      await sessions.pause(sessionId, 'budget')
+    },
+    thaw: async (sessionId) => {
+      // Whoever has paused it for another reason lets it go on.
+      if (sessions.get(sessionId)?.pause?.reason === 'budget') await sessions.resume(sessionId)
+    },
   }
 }

@@ -30,7 +30,7 @@ export interface BudgetSessions {
   directoryOf(projectId: string): string
   /** Stops all processes of a session where they are. */
   freeze(sessionId: string): Promise<void>
-  /** Lets them go on. */
+  /** Lets them go on, when they were stopped for this. */
   thaw(sessionId: string): Promise<void>
 }
 
@@ -199,10 +199,10 @@ export class Budgets {
     if (question.answer?.optionId === 'unlimited') grants.set(key, 'unlimited')
     if (question.answer?.optionId === 'refuse') this.#refused.add(key)
     else this.#keep(question.projectId)
-    // Also the one that an orchestrator before this one had frozen.
-    const frozen = this.#frozen.get(question.id) ?? new Set()
+    // Also those that an orchestrator before this one had frozen.
     this.#frozen.delete(question.id)
-    for (const sessionId of new Set([...frozen, question.sessionId])) void this.#thaw(sessionId)
+    const held = scope === 'session' ? [question.sessionId] : this.#sessions.ofProject(question.projectId)
+    for (const sessionId of held) void this.#thaw(sessionId)
   }
 
   async #thaw(sessionId: string): Promise<void> {

@@ -12,6 +12,7 @@ import {
   type OrchestratorEvent,
   parseSessionId,
   type Session,
+  type SessionPause,
   sessionIdOf,
   sessionOfArchive,
   type Usage,
@@ -202,10 +203,10 @@ export class Sessions implements AsyncDisposable {
   }
 
   /** Freezes a session's processes. @throws AioError NOT_FOUND; NOT_RUNNING; EXEC_ERROR when they do not stand still. */
-  async pause(id: string): Promise<Session> {
+  async pause(id: string, reason: SessionPause['reason'] = 'asked'): Promise<Session> {
     return await this.#alone(id, async () => {
       this.#requireAlive(id)
-      if (this.require(id).state !== 'paused') await pauseSession(this.#runtime, id, 'asked')
+      if (this.require(id).state !== 'paused') await pauseSession(this.#runtime, id, reason)
       return this.require(id)
     })
   }
@@ -295,17 +296,6 @@ export class Sessions implements AsyncDisposable {
   /** Records what a session has used; does nothing when it has been removed meanwhile. */
   async recordUsage(id: string, usage: Usage): Promise<void> {
     await this.#runtime.store.change(id, { session: { usage } })
-  }
-
-  /** Pauses a session that has used up its budget; one that is paused already stays so. */
-  async freeze(id: string): Promise<void> {
-    if (this.get(id)?.state === 'running') await pauseSession(this.#runtime, id, 'budget')
-  }
-
-  /** Lets a session go on that its budget had paused. */
-  async thaw(id: string): Promise<void> {
-    const session = this.get(id)
-    if (session?.state === 'paused' && session.pause?.reason === 'budget') await resumeSession(this.#runtime, id)
   }
 
   /** Where a session's terminal is found. @throws AioError NOT_FOUND. */

@@ -93,12 +93,12 @@ function isLimit(exit: SessionExit | undefined): boolean {
 function pauseLine({ pause }: Session): string {
   const reason = pause?.reason
   switch (reason) {
-    case 'budget':
-      return 'Paused: its budget is used up. Answer its question in the inbox to go on'
     case 'disk':
       return 'Paused: it took more disk than it may. Raise its limit to go on'
     case 'idle':
       return 'Paused, because nothing had happened for a while'
+    case 'budget':
+      return 'Paused: its budget is used up, and it asks whether to go on'
     case 'asked':
     case undefined:
       return 'Paused; its processes are frozen'
