@@ -17,6 +17,8 @@ export interface OrchestratorProcess extends AsyncDisposable {
   output(): string
   /** Starts it. Whoever needs it waits for the relay to list it. */
   start(): void
+  /** Tells it to stop and waits until it has. @returns its exit status. */
+  stop(): Promise<number | null>
   /** Kills it without a word, as a crash does. */
   kill(): Promise<void>
   /** Resolves with its exit status when it ends by itself. */
@@ -77,6 +79,10 @@ export async function orchestratorFor(
       })
       ended = new Promise((resolve) => started.once('exit', (code) => resolve(code)))
       child = started
+    },
+    stop: async () => {
+      child?.kill('SIGTERM')
+      return await ended
     },
     kill,
     ended: () => ended,

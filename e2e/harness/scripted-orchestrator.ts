@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AioError,
   type Client,
+  type CommandState,
   createClient,
   type Dispatch,
   dispatchSchema,
@@ -107,7 +108,8 @@ export class ScriptedOrchestrator implements AsyncDisposable {
       })),
       projects: [this.#project],
       sessions: this.#sessions,
-      known: [...this.started.keys()].map((commandId) => ({ commandId, state: 'running' as const })),
+      known: [...this.started.keys()].map((commandId) => ({ commandId, state: stateOf(this.#known.get(commandId)) })),
+      outbox: this.id,
     })
     this.#epoch = epoch
     const ended = Promise.withResolvers<never>()
@@ -121,23 +123,24 @@ export class ScriptedOrchestrator implements AsyncDisposable {
     )
     this.#up.resolve()
     try {
-      await Promise.race([this.#pump(), ended.promise])
+      await Promise.race([this.#pump(epoch), ended.promise])
     } finally {
       commands.unsubscribe()
       streams.unsubscribe()
     }
   }
 
-  async #pump(): Promise<void> {
+  async #pump(epoch: number): Promise<void> {
     const { orchestrator } = this.#client
-    while (!this.#isClosed) {
+    while (!this.#isClosed && this.#epoch === epoch) {
       const events = this.#outbox.slice(0, 100)
       if (events.length > 0) {
-        await orchestrator.publish.mutate({ epoch: this.#epoch, events })
-        this.#outbox = this.#outbox.slice(events.length)
+        await orchestrator.publish.mutate({ epoch, events })
+        const taken = events.at(-1)?.seq ?? 0
+        this.#outbox = this.#outbox.filter(({ seq }) => seq > taken)
       }
       const frames = this.#frames.splice(0, 8)
-      if (frames.length > 0) await orchestrator.send.mutate({ epoch: this.#epoch, frames })
+      if (frames.length > 0) await orchestrator.send.mutate({ epoch, frames })
       if (events.length + frames.length === 0) await sleep(5)
     }
   }
@@ -147,6 +150,7 @@ export class ScriptedOrchestrator implements AsyncDisposable {
     const { commandId, command } = dispatch
     const ended = this.#known.get(commandId)
     if (ended !== undefined) return this.publish(ended)
+    if (dispatch.type === 'tell') return
     if (this.started.has(commandId)) return
     this.started.set(commandId, 1)
     this.publish({ type: 'command_ack', commandId })
@@ -175,6 +179,11 @@ export class ScriptedOrchestrator implements AsyncDisposable {
     this.orders.push(order)
     this.#script.stream?.(order, (...frames) => this.#frames.push(...frames))
   }
+}
+
+function stateOf(end: OrchestratorEvent | undefined): CommandState {
+  if (end === undefined) return 'running'
+  return end.type === 'command_error' ? end.state : 'succeeded'
 }
 
 /** A session as a scripted orchestrator lists it. */

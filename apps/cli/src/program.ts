@@ -45,6 +45,12 @@ function addServices(program: Command, run: Runner): void {
         run(flagsOf(self), async (cli) => (await import('./commands/service.ts')).runService(cli, name)),
       )
   program
+    .command('backup <file>')
+    .description("copy the relay's database on this machine to a new file, also while the relay runs")
+    .action((file: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/backup.ts')).backUp(cli, file)),
+    )
+  program
     .command('doctor')
     .description('check what this machine needs, and say what to do')
     .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/doctor.ts')).doctor(cli)))

@@ -88,6 +88,13 @@ export const environmentSchema = z.object({
       'Private addresses that sessions may reach all the same when a list names them: address:port, split by commas.',
     ),
   AIO_SUPERVISED: z.enum(['0', '1']).default('0').describe('Set by `aio up`: stop when stdin ends.'),
+  DRAIN_MS: z.coerce
+    .number({ error: 'must be a number of milliseconds, such as 3000' })
+    .int()
+    .min(0)
+    .max(600_000)
+    .default(3_000)
+    .describe('How long commands that run may take to end when it is told to stop, in milliseconds.'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .default('info')
@@ -112,6 +119,8 @@ export interface OrchestratorConfig {
   requirePatchedRuntime: boolean
   /** A session in which nothing has happened for so long is paused, in milliseconds; 0 for never. */
   idlePauseMs: number
+  /** How long commands that run may take to end when it is told to stop, in milliseconds. */
+  drainMs: number
   logLevel: string
   /** Started by a supervisor: stop when its end of our stdin closes. */
   isSupervised: boolean
@@ -145,6 +154,7 @@ export function loadConfig(env: Record<string, string | undefined>): Orchestrato
     archiveDays: data.AIO_ARCHIVE_DAYS,
     requirePatchedRuntime: data.AIO_REQUIRE_PATCHED_RUNTIME === '1',
     idlePauseMs: data.AIO_IDLE_PAUSE_MS,
+    drainMs: data.DRAIN_MS,
     logLevel: data.LOG_LEVEL,
     isSupervised: data.AIO_SUPERVISED === '1',
     egressAllowAddresses: data.EGRESS_ALLOW_ADDRESSES.flatMap((entry) => {

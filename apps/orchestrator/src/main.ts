@@ -37,6 +37,9 @@ import { untilStopped } from './stop.ts'
 import { Terminals } from './terminal/terminals.ts'
 import { Tmux } from './terminal/tmux.ts'
 
+/** How long the relay may take to take what was said last, in milliseconds; what it has not taken is kept. */
+const FLUSH_MS = 500
+
 /** Runs an orchestrator until it is told to stop. Sessions live on without it. */
 async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   const stopped = untilStopped(config.isSupervised)
@@ -126,6 +129,8 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   void runner.recover((command) => cutOff.settle(command))
   log.info({ id, projects: projects.list().length, sessions: sessions.list().length }, 'orchestrator started')
   await Promise.race([link.keep(), stopped, journal.failed])
+  await runner.drain(config.drainMs)
+  await outbox.emptied(FLUSH_MS)
   log.info('orchestrator stopped; its sessions go on')
 }
 

@@ -43,6 +43,12 @@ const environmentSchema = z.object({
     .number({ error: 'JOURNAL_MAX_MIB must be a number of MiB, such as 1024.' })
     .positive({ error: 'JOURNAL_MAX_MIB must be more than 0.' })
     .default(1024),
+  DRAIN_MS: z.coerce
+    .number({ error: 'DRAIN_MS must be a number of milliseconds, such as 3000.' })
+    .int()
+    .min(0, { error: 'DRAIN_MS must be 0 or more.' })
+    .max(600_000, { error: 'DRAIN_MS must be at most 600000, which is ten minutes.' })
+    .default(3_000),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
       error: 'LOG_LEVEL is one of fatal, error, warn, info, debug, trace, silent.',
@@ -62,6 +68,8 @@ export interface RelayConfig {
   aioHome: string
   /** How much of the events is kept (E-2). */
   retention: EventRetention
+  /** How long calls that are under way may take to end when the relay stops, in milliseconds. */
+  drainMs: number
   logLevel: string
   /** The exported web app. */
   webDir: string
@@ -89,6 +97,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): RelayC
       maxBytes: parsed.JOURNAL_MAX_MIB * 1024 * 1024,
       maxAgeMs: parsed.JOURNAL_MAX_DAYS * 24 * 3_600_000,
     },
+    drainMs: parsed.DRAIN_MS,
     logLevel: parsed.LOG_LEVEL,
     webDir: resolve(parsed.WEB_DIR ?? join(import.meta.dirname, '../../web/out')),
     isSupervised: parsed.AIO_SUPERVISED === '1',

@@ -25,6 +25,8 @@ export interface Context {
   readonly address: string
   /** Who calls, checked anew at every call. @throws AioError UNAUTHORIZED */
   authenticate(): Principal
-  /** An id for the log line of this call. */
+  /** What the caller calls this request, if anything; a ULID. */
+  readonly givenId?: string | undefined
+  /** An id that follows a call through the logs, the audit and, as its command's id, to the script; a ULID, the same for a mutation each time. */
   requestId(): string
 }

@@ -25,21 +25,27 @@ async function main(): Promise<void> {
 function stopOnSignals(relay: Relay, file: RelayFile, log: Logger, isSupervised: boolean): void {
   let isStopping = false
   const stop = async (why: string) => {
-    if (isStopping) return
-    isStopping = true
-    log.info({ why }, 'the relay is stopping')
+    log.info({ why }, 'the relay is stopping: it takes nothing new and lets calls that are under way end')
     await file.remove()
     await relay.close()
+    log.info('the relay has stopped')
     process.exit(0)
   }
   const begin = (why: string) => {
+    if (isStopping) return
+    isStopping = true
     stop(why).catch((error: unknown) => {
       log.error({ err: error }, 'the relay could not stop in order')
       process.exit(EXIT_FAILED)
     })
   }
-  process.on('SIGTERM', () => begin('SIGTERM'))
-  process.on('SIGINT', () => begin('SIGINT'))
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (!isStopping) return begin(signal)
+    // What was promised is on disk already; only calls under way are cut off.
+    log.warn({ signal }, 'the relay was told twice to stop: it ends at once')
+    process.exit(EXIT_FAILED)
+  }
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
   if (!isSupervised) return
   process.stdin.on('end', () => begin('the parent has gone'))
   process.stdin.on('error', () => begin('the parent has gone'))

@@ -18,21 +18,28 @@ import { MemoryLedger } from './command/memory-ledger.ts'
 import type { RelayConfig } from './config.ts'
 import { Watch } from './delivery/watch.ts'
 import { isLoopback } from './edge/addresses.ts'
+import { Draining } from './edge/draining.ts'
 import { Gate } from './edge/gate.ts'
 import { createEdge } from './edge/http.ts'
 import { EDGE_LIMITS, type EdgeLimits } from './edge/limits.ts'
+import { withinOpenFiles } from './edge/open-files.ts'
 import { Sockets } from './edge/sockets.ts'
 import { Fleet } from './fleet/fleet.ts'
 import { loadFleet, loadQuestions } from './fleet/fleet-record.ts'
 import { LinkBook } from './fleet/link-book.ts'
 import { firstLinkEpoch } from './fleet/link-epoch.ts'
 import { Links } from './fleet/links.ts'
+import { marksInMemory, TakenTable } from './fleet/taken.ts'
 import { Inbox } from './inbox/inbox.ts'
 import { DurableJournal } from './journal/durable-journal.ts'
 import { MemoryJournal } from './journal/memory-journal.ts'
+import { Calls } from './metrics/calls.ts'
+import { Endings } from './metrics/endings.ts'
+import { Metrics } from './metrics/metrics.ts'
 import type { Services } from './services.ts'
 import type { EventRetention } from './store/messages.ts'
-import { Store } from './store/store.ts'
+import { type BacklogLimits, Store } from './store/store.ts'
+import { StoreTally } from './store/store-tally.ts'
 import { Streams } from './stream/streams.ts'
 import { Site } from './web/site.ts'
 
@@ -40,6 +47,8 @@ import { Site } from './web/site.ts'
 export interface RelayOptions {
   limits?: Partial<EdgeLimits>
   retention?: Partial<EventRetention>
+  /** How the database is written; tests give a slow disk and small queues. */
+  disk?: { backlog?: Partial<BacklogLimits>; reserveBytes?: number; commitDelayMs?: number }
   /** Keeps nothing on disk but tokens: for measurements of what keeping costs. */
   inMemory?: boolean
 }
@@ -49,7 +58,10 @@ export interface Relay {
   /** Where people and clients reach it, such as `http://localhost:3000`. */
   readonly url: string
   readonly services: Services
-  /** Closes every socket with 1012 and stops, within two seconds. */
+  /**
+   * Takes nothing new, lets calls that are under way end for as long as the configuration says, then closes every socket with
+   * 1012 and stops, within two seconds more.
+   */
   close(): Promise<void>
 }
 
@@ -61,12 +73,14 @@ const FAILED_LOGINS = { max: 10, windowMs: 60_000 } // per address; a right cred
  * @throws AioError when it cannot start, with what to do about it.
  */
 export async function startRelay(config: RelayConfig, log: Logger, options: RelayOptions = {}): Promise<Relay> {
-  const limits: EdgeLimits = { ...EDGE_LIMITS, ...options.limits }
-  const { services, close: closeRooms } = await openServices(config, log, options)
+  const limits = withinOpenFiles({ ...EDGE_LIMITS, ...options.limits })
+  const draining = new Draining(limits.retryAfterS)
+  const { services, close: closeRooms } = await openServices(config, log, { ...options, draining })
   const gate = new Gate({ listenHost: config.host, allowedOrigins: config.allowedOrigins })
   const sockets = new Sockets({ services, limits, gate })
   const site = await Site.open(config.webDir)
-  const server = createEdge({ services, sockets, gate, site, limits })
+  const edge = createEdge({ services, sockets, gate, site, limits, metrics: new Metrics({ services, sockets }) })
+  const { server } = edge
   let port: number
   try {
     port = await listen(server, config)
@@ -77,6 +91,8 @@ export async function startRelay(config: RelayConfig, log: Logger, options: Rela
   }
   gate.listensOn(port)
   const stop = async () => {
+    draining.begin()
+    await draining.untilIdle(() => sockets.callsUnderWay + edge.callsUnderWay, config.drainMs)
     await close(server, sockets, limits.closeGraceMs)
     await closeRooms()
   }
@@ -89,7 +105,11 @@ interface Rooms {
   close(): Promise<void>
 }
 
-async function openServices(config: RelayConfig, log: Logger, options: RelayOptions): Promise<Rooms> {
+async function openServices(
+  config: RelayConfig,
+  log: Logger,
+  options: RelayOptions & { draining: Draining },
+): Promise<Rooms> {
   const { aioHome, host, authToken } = config
   const bootstrap = await bootstrapToken({ aioHome, host, given: authToken })
   const kept = options.inMemory === true ? inMemory(aioHome) : await onDisk(config, log, options)
@@ -100,12 +120,17 @@ async function openServices(config: RelayConfig, log: Logger, options: RelayOpti
     fleet.restore(kept.fleet)
     const inbox = new Inbox({ journal })
     inbox.restore(kept.questions)
+    kept.onShed(() => fleet.missed())
     const book = new LinkBook(kept.linkEpoch)
-    const lifecycle = new Lifecycle({ fleet, book, journal, ledger })
+    const endings = new Endings()
+    const lifecycle = new Lifecycle({ fleet, book, journal, ledger, endings })
     lifecycle.restore()
     const services: Services = {
       log,
+      draining: options.draining,
       storage,
+      calls: new Calls(),
+      endings,
       audit,
       tokens,
       codes: new LoginCodes(),
@@ -113,7 +138,7 @@ async function openServices(config: RelayConfig, log: Logger, options: RelayOpti
       journal,
       fleet,
       inbox,
-      links: new Links({ book, fleet, inbox, journal, lifecycle, log }),
+      links: new Links({ book, fleet, inbox, journal, lifecycle, marks: kept.marks, log }),
       commands: new Commands({ fleet, inbox, ledger, lifecycle }),
       watch: new Watch({ journal, fleet, inbox }),
       streams: new Streams({ fleet, book }),
@@ -127,7 +152,7 @@ async function openServices(config: RelayConfig, log: Logger, options: RelayOpti
 
 async function onDisk({ aioHome, retention }: RelayConfig, log: Logger, options: RelayOptions) {
   const path = join(aioHome, 'relay/relay.db')
-  const store = await Store.open({ path, retention: { ...retention, ...options.retention }, log })
+  const store = await Store.open({ path, retention: { ...retention, ...options.retention }, log, ...options.disk })
   return {
     storage: store,
     journal: new DurableJournal({ store }),
@@ -136,20 +161,30 @@ async function onDisk({ aioHome, retention }: RelayConfig, log: Logger, options:
     tokens: new TokenTable({ store, aioHome }),
     fleet: loadFleet(store),
     questions: loadQuestions(store),
+    marks: new TakenTable(store),
     linkEpoch: await firstLinkEpoch(store),
+    onShed: (listener: () => void) => store.onShed(listener),
     close: () => store.close(),
   }
 }
 
 function inMemory(aioHome: string) {
   return {
-    storage: { trouble: undefined },
+    storage: {
+      trouble: undefined,
+      backlog: 0,
+      tally: new StoreTally(),
+      isCongested: false,
+      room: () => Promise.resolve(),
+    },
+    onShed: () => undefined,
     journal: new MemoryJournal(),
     ledger: new MemoryLedger(),
     audit: new MemoryAudit(),
     tokens: new TokenFile(join(aioHome, 'relay/tokens.json')),
     fleet: { orchestrators: [], projects: [], sessions: [] },
     questions: [],
+    marks: marksInMemory(),
     linkEpoch: Date.now(),
     close: () => Promise.resolve(),
   }

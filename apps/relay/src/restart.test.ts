@@ -42,6 +42,7 @@ describe('over a restart of the relay', () => {
       sessions: [aSession('p', 'a'), aSession('p', 'b')],
     })
     const before = first.client()
+    await first.relay.services.journal.settled() // what its joining brought is not new any more
     const seen = await watch(before)
     await fake.publish({ type: 'session_updated', session: { ...aSession('p', 'a'), title: 'x' } })
     await expect.poll(() => seen.length).toBe(1)
@@ -169,8 +170,14 @@ describe('over a restart of the relay', () => {
       id: fake.id,
       known: [{ commandId: ids.ended, state: 'succeeded' }],
     })
-    // Those it never heard of come again; the one it had begun and does not know any more does not.
-    await expect.poll(() => back.dispatched.map(({ commandId }) => commandId)).toEqual([ids.unheard, ids.waiting])
+    // Those it never heard of come again; of those it had begun it is asked how they ended, which it may have said before.
+    const dispatched = () => back.dispatched.map(({ type, commandId }) => `${type} ${commandId}`).sort()
+    await expect
+      .poll(dispatched)
+      .toEqual([`run ${ids.unheard}`, `run ${ids.waiting}`, `tell ${ids.ended}`, `tell ${ids.lost}`].sort())
+    const error = { code: 'INTERRUPTED' as const, message: 'It is not on record.' }
+    const { lost } = ids
+    await back.publish({ type: 'command_error', commandId: lost, command: 'custom', state: 'interrupted', error })
     for (const commandId of [ids.ended, ids.unheard, ids.waiting])
       await back.publish({ type: 'command_result', commandId, command: 'custom', output: null })
     expect((await Promise.all(asked)).map(({ state }) => state)).toEqual([
@@ -222,7 +229,7 @@ describe('over a restart of the relay', () => {
     const records = await again.call.audit.list.query()
     expect(records).toMatchObject([
       { call: 'tokens.create', by: 'AUTH_TOKEN', tokenId: 'auth-token', outcome: 'ok' },
-      { call: 'projects.create', tokenId: operator.id, commandId, outcome: 'ORCHESTRATOR_NOT_FOUND' },
+      { call: 'projects.create', tokenId: operator.id, requestId: commandId, outcome: 'ORCHESTRATOR_NOT_FOUND' },
     ])
     expect(JSON.stringify(records)).not.toContain('secret-name')
     expect(await again.call.audit.list.query({ before: records[0]?.id ?? 0, limit: 5 })).toHaveLength(1)

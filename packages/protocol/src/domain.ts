@@ -281,7 +281,8 @@ export const auditRecordSchema = z.object({
   by: z.string(),
   /** The procedure. */
   call: z.string(),
-  commandId: z.string().optional(),
+  /** What the call goes by in the logs; the id of its command, where it has one. */
+  requestId: z.string().optional(),
   /** Where the call came from. */
   address: z.string(),
   endedAt: timestampSchema.optional(),

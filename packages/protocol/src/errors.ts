@@ -32,7 +32,7 @@ export const ERROR_STATUS = {
   CANCELLED: 409,
   /** Removing this would lose work; the details name it. */
   WORK_AT_RISK: 409,
-  /** A limit was reached. */
+  /** A limit was reached. With a number in `details.retryAfterMs` it can be asked again as it is. */
   LIMIT: 429,
   /** The connection did not read fast enough and was closed; resume from the last position. */
   SLOW_CONSUMER: 503,
@@ -44,7 +44,7 @@ export const ERROR_STATUS = {
   ISOLATION_UNAVAILABLE: 503,
   /** The other side speaks an older or newer protocol. */
   UPGRADE_REQUIRED: 426,
-  /** The relay is draining; connect again in a moment. */
+  /** Nothing was done, and it may work later. With a number in `details.retryAfterMs` it can be asked again as it is. */
   UNAVAILABLE: 503,
   /** A defect of ours; the log holds the details under the request's id. */
   INTERNAL: 500,

@@ -57,6 +57,8 @@ export const dispatchSchema = z.discriminatedUnion('type', [
     }),
   }),
   z.object({ type: z.literal('cancel'), commandId: commandIdSchema }),
+  /** Say again how it ended, or that it is not known: the relay does not know and it is not among those told at registration. */
+  z.object({ type: z.literal('tell'), commandId: commandIdSchema, command: commandNameSchema }),
 ])
 export type Dispatch = z.infer<typeof dispatchSchema>
 

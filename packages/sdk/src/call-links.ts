@@ -2,7 +2,7 @@ import { AioError } from '@ai-orchestration/protocol'
 import { type Operation, TRPCClientError, type TRPCLink } from '@trpc/client'
 import { observable, type Unsubscribable } from '@trpc/server/observable'
 import { fullJitter } from './backoff.ts'
-import { asAioError, connectionLost, isConnectionLost } from './client-error.ts'
+import { asAioError, connectionLost, isConnectionLost, isRefusedForNow } from './client-error.ts'
 import { newCommandId } from './command-id.ts'
 import type { RelaySocket } from './relay-socket.ts'
 import type { AppRouter } from './router.ts'
@@ -29,7 +29,7 @@ const ONCE_PATHS: ReadonlySet<string> = new Set([
   'orchestrator.streams',
 ])
 
-/** How long a command or query that lost its socket waits for the relay to come back, in milliseconds. */
+/** How long a command or query that lost its socket, or was told to come again, waits for the relay, in milliseconds. */
 const RETURN_TIMEOUT_MS = 60_000
 
 /** How long after that the command's orchestrator is waited for, in milliseconds. */
@@ -37,7 +37,10 @@ const ORCHESTRATOR_RETURN_MS = 30_000
 
 const RETURN_TIMEOUT = 'aioConnectTimeoutMs'
 
-/** Gives commands their id, and asks again by it (and any query) when the socket closed before the answer. */
+/**
+ * Gives commands their id, and asks again by it (and any query) when the socket closed before the answer, or when the relay
+ * says that it did nothing and when to come again.
+ */
 export function askAgainLink(random: () => number): TRPCLink<AppRouter> {
   return () =>
     ({ op, next }) =>
@@ -54,8 +57,11 @@ export function askAgainLink(random: () => number): TRPCLink<AppRouter> {
             complete: () => observer.complete(),
             error: (thrown) => {
               const error = asAioError(thrown)
-              if (isConnectionLost(error) && (isCommand || op.type === 'query')) lostAt ??= performance.now()
+              const mayAskAgain = isCommand || op.type === 'query'
+              if (mayAskAgain && (isConnectionLost(error) || isRefusedForNow(error))) lostAt ??= performance.now()
               else if (!isCommand || lostAt === undefined || !isPassing(error, performance.now() - lostAt))
+                return observer.error(thrown)
+              if (isRefusedForNow(error) && performance.now() - lostAt > RETURN_TIMEOUT_MS)
                 return observer.error(thrown)
               attempts += 1
               const context = { ...op.context, [RETURN_TIMEOUT]: RETURN_TIMEOUT_MS }

@@ -40,6 +40,11 @@ export function isConnectionLost(error: AioError): boolean {
   return error.code === 'UNAVAILABLE' && error.details?.['reason'] === CONNECTION_LOST
 }
 
+/** Tells whether the relay did nothing and says when to come again: it is restarting, or this was too much at once. */
+export function isRefusedForNow(error: AioError): boolean {
+  return (error.code === 'UNAVAILABLE' || error.code === 'LIMIT') && typeof error.details?.['retryAfterMs'] === 'number'
+}
+
 function isCode(value: unknown): value is ErrorCode {
   return errorCodeSchema.safeParse(value).success
 }

@@ -1,4 +1,5 @@
 import { type AioError, type AioEvent, type EventFilter, parsePosition } from '@ai-orchestration/protocol'
+import { isRefusedForNow } from './client-error.ts'
 import { type Past, ResumingStream, type Source } from './resuming-stream.ts'
 
 /** Most unread events before the subscription is paused. */
@@ -16,6 +17,8 @@ export class EventStream implements AsyncIterableIterator<AioEvent, undefined>, 
   #received: string | undefined
   #position: string | undefined
   #hasOpened = false
+  /** A gap was told and the state that follows it has not come yet. */
+  #awaitsState = false
 
   constructor(
     open: OpenEvents,
@@ -42,7 +45,8 @@ export class EventStream implements AsyncIterableIterator<AioEvent, undefined>, 
 
   async next(): Promise<IteratorResult<AioEvent, undefined>> {
     const result = await this.#stream.next()
-    if (result.done !== true) this.#position = result.value.position
+    // Behind a gap comes the state: whoever goes on from in between would never get it.
+    if (result.done !== true && result.value.type !== 'gap') this.#position = result.value.position
     return result
   }
 
@@ -70,11 +74,17 @@ export class EventStream implements AsyncIterableIterator<AioEvent, undefined>, 
   }
 
   #accept(event: AioEvent): boolean {
-    // A gap or snapshot says where the stream stands now, which may be another epoch.
-    const isDuplicate =
-      event.type !== 'gap' && event.type !== 'snapshot' && this.#received !== undefined && isOld(event, this.#received)
-    if (!isDuplicate) this.#received = event.position
-    return !isDuplicate
+    if (event.type === 'gap') {
+      // The stream stands where it stood until the state has come; cut off in between, it is asked for again with the gap.
+      const isRepeat = this.#awaitsState
+      this.#awaitsState = true
+      return !isRepeat
+    }
+    this.#awaitsState = false
+    // A snapshot says where the stream stands now, which may be another epoch.
+    if (event.type !== 'snapshot' && this.#received !== undefined && isOld(event, this.#received)) return false
+    this.#received = event.position
+    return true
   }
 }
 
@@ -85,5 +95,6 @@ function isOld(event: AioEvent, received: string): boolean {
 }
 
 function canReopenEvents(error: AioError, { hasStarted }: Past): boolean {
-  return error.code === 'SLOW_CONSUMER' || (hasStarted && (error.code === 'UNAVAILABLE' || error.code === 'INTERNAL'))
+  if (error.code === 'SLOW_CONSUMER' || isRefusedForNow(error)) return true
+  return hasStarted && (error.code === 'UNAVAILABLE' || error.code === 'INTERNAL')
 }

@@ -122,7 +122,9 @@ export class RelaySocket {
       this.#giveUp({ state: 'unauthorized', message })
       return
     }
-    const wasStable = before.state === 'connected' && Date.now() - before.since >= STABLE_AFTER_MS
+    // A relay that says that it restarts was a good one, however short the connection lived.
+    const wasStable =
+      before.state === 'connected' && (code === CLOSE_CODES.restarting || Date.now() - before.since >= STABLE_AFTER_MS)
     this.#failures = wasStable ? 0 : this.#failures + 1
     this.#set({ state: 'connecting', attempt: this.#failures, since: this.#since() })
   }

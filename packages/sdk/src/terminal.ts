@@ -1,4 +1,5 @@
 import { type AioError, LIMITS, type TerminalItem, type TerminalSize } from '@ai-orchestration/protocol'
+import { isRefusedForNow } from './client-error.ts'
 import { type Past, ResumingStream, type Sink } from './resuming-stream.ts'
 import { joinText, SendQueue } from './send-queue.ts'
 
@@ -135,7 +136,7 @@ function canReopen(error: AioError, { hasStarted, failingForMs }: Past): boolean
       return true
     case 'UNAVAILABLE':
     case 'ORCHESTRATOR_OFFLINE':
-      return hasStarted
+      return hasStarted || isRefusedForNow(error)
     // A relay that was restarted knows no machine and no session until their orchestrator is back.
     case 'ORCHESTRATOR_NOT_FOUND':
     case 'NOT_FOUND':

@@ -7,7 +7,7 @@ export async function showAudit(cli: Cli, options: { limit?: number; before?: nu
   const records = await cli.withClient((aio) => aio.audit.list.query(options))
   cli.out.result(records, (all) =>
     table(
-      ['id', 'when', 'by', 'token', 'call', 'outcome', 'command', 'from'],
+      ['id', 'when', 'by', 'token', 'call', 'outcome', 'request', 'from'],
       all.map((record) => [
         String(record.id),
         `${ago(record.at)} ago`,
@@ -15,7 +15,7 @@ export async function showAudit(cli: Cli, options: { limit?: number; before?: nu
         record.tokenId,
         record.call,
         record.outcome ?? 'no end known',
-        record.commandId ?? '',
+        record.requestId ?? '',
         record.address,
       ]),
     ),

@@ -24,18 +24,26 @@ const READY_MS = 60_000
  */
 export async function up(cli: Cli): Promise<number> {
   const stopping = new AbortController()
-  const stop = () => stopping.abort()
+  const services: Supervised[] = []
+  const stop = () => {
+    if (stopping.signal.aborted) for (const service of services) service.hurry()
+    else stopping.abort()
+  }
   process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop)
   const env = { ...process.env }
   const { signal } = stopping
   const relay = supervise(cli, 'relay', { env, signal })
-  let orchestrator: Supervised | undefined
+  services.push(relay)
   try {
     relay.start()
     const url = await ready(relay, signal, () => relayOf(cli, relay))
     // When the port was picked, the relay comes back on the same one, where everybody looks for it.
     env['PORT'] = new URL(url).port
-    orchestrator = supervise(cli, 'orchestrator', { env: { ...env, RELAY_URL: cli.config.relayUrl ?? url }, signal })
+    const orchestrator = supervise(cli, 'orchestrator', {
+      env: { ...env, RELAY_URL: cli.config.relayUrl ?? url },
+      signal,
+    })
+    services.push(orchestrator)
     orchestrator.start()
     await ready(orchestrator, signal, () => hasOrchestrator(url))
     await sayReady(cli, url)
@@ -43,10 +51,12 @@ export async function up(cli: Cli): Promise<number> {
   } catch (thrown) {
     if (!signal.aborted) throw thrown
   } finally {
-    const hasStarted = orchestrator !== undefined
-    if (hasStarted && !cli.out.isJson) cli.out.note('Stopping relay and orchestrator; sessions go on.')
-    await orchestrator?.stop()
-    await relay.stop()
+    if (services.length > 1 && !cli.out.isJson)
+      cli.out.note(
+        'Stopping relay and orchestrator, a few seconds at most; sessions go on. Ctrl-C again stops at once.',
+      )
+    // Together: the relay waits for the calls under way, whose answers come from the orchestrator.
+    await Promise.all(services.map((service) => service.stop()))
   }
   return EXIT.done
 }

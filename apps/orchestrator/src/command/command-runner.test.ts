@@ -133,6 +133,44 @@ describe('CommandRunner', () => {
     expect(events.filter((event) => event.type === 'command_ack')).toHaveLength(1)
     expect(await readFile(join(home, 'mark'), 'utf8')).toBe('x\n')
   })
+  it('says again how a command ended, and calls one that it has no record of interrupted, for good (C-5)', async () => {
+    const { run, final, runner, events } = await setUp('[commands.one]\nrun = ["echo", "1"]\n')
+    const commandId = await run('one', {})
+    await final(commandId)
+    runner.dispatch({ type: 'tell', commandId, command: 'one' })
+    await expect.poll(() => events.filter((event) => event.type === 'command_result')).toHaveLength(2)
+    const forgotten = ulid()
+    runner.dispatch({ type: 'tell', commandId: forgotten, command: 'one' })
+    expect(await final(forgotten)).toMatchObject({ state: 'interrupted', error: { code: 'INTERRUPTED' } })
+    await run('one', {}, { commandId: forgotten })
+    await expect
+      .poll(() => events.filter((event) => 'commandId' in event && event.commandId === forgotten))
+      .toMatchObject([{ state: 'interrupted' }, { state: 'interrupted' }])
+  })
+  it('told to stop lets what runs end and begins nothing; what waited runs in the next process', async () => {
+    const { home, run, final, events, runner, restart } = await setUp(
+      '[commands.mark]\nrun = ["sh", "-c", "echo x >>mark; sleep 0.5; echo 1"]\nconcurrency = 1\n',
+    )
+    const [running, waiting] = [await run('mark', {}), await run('mark', {})]
+    while (!events.some((event) => event.type === 'command_ack')) await sleep(5)
+    const drained = runner.drain(30_000)
+    const late = await run('mark', {})
+    await drained
+    expect(await final(running)).toMatchObject({ type: 'command_result' })
+    await sleep(100)
+    expect(await readFile(join(home, 'mark'), 'utf8')).toBe('x\n')
+    expect(events.filter((event) => 'commandId' in event && event.commandId !== running)).toEqual([])
+    await restart()
+    for (const commandId of [waiting, late]) await run('mark', {}, { commandId })
+    for (const commandId of [waiting, late]) expect(await final(commandId)).toMatchObject({ type: 'command_result' })
+  })
+  it('waits no longer than it is told to', async () => {
+    const { run, events, runner } = await setUp('[commands.slow]\nrun = ["sleep", "60"]\n')
+    const commandId = await run('slow', {})
+    while (!events.some((event) => event.type === 'command_ack')) await sleep(5)
+    await runner.drain(20)
+    runner.dispatch({ type: 'cancel', commandId })
+  })
   it('rejects what it does not know', async () => {
     const { run, final } = await setUp('[commands]\n')
     expect(await final(await run('nothing', {}))).toMatchObject({

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AioError,
   type CommandState,
@@ -12,7 +13,7 @@ import type { CommandFacts, FinalEvent, Unfinished } from '../journal/journal-fo
 import type { Logger } from '../log.ts'
 import { type About, aboutOf } from './about.ts'
 import type { Services } from './define-command.ts'
-import { expired, failure, unsure } from './final-event.ts'
+import { expired, failure, forgotten, unsure } from './final-event.ts'
 import type { CommandRegistry, RunnableCommand } from './registry.ts'
 import { StepList } from './steps.ts'
 import { type Turn, Turns } from './turns.ts'
@@ -28,6 +29,9 @@ interface Open {
 /** So many commands that ended are told to the relay at a registration; the journal knows the others. */
 const TOLD = 2_000
 
+/** How often it is looked whether all have ended, in milliseconds; only when we are told to stop. */
+const DRAIN_LOOK_MS = 20
+
 /** Runs dispatched commands: each at most once, ever (C-2), those of one session one after the other (C-10). */
 export class CommandRunner {
   readonly #registry: CommandRegistry
@@ -37,6 +41,7 @@ export class CommandRunner {
   readonly #publish: (event: OrchestratorEvent) => void
   readonly #turns = new Turns()
   readonly #open = new Map<string, Open>()
+  #isDraining = false
   /** Commands that ended, oldest first. */
   readonly #ended: Map<string, CommandState>
 
@@ -65,11 +70,16 @@ export class CommandRunner {
   /** Takes what the relay sends. A command that is known is not run again: how it ended is said once more. */
   dispatch(dispatch: Dispatch): void {
     const { commandId } = dispatch
+    // What is dispatched from now on is dispatched again to the next process.
+    if (this.#isDraining && dispatch.type === 'run') return
     const open = this.#open.get(commandId)
     switch (dispatch.type) {
       case 'cancel':
         if (open !== undefined) open.cancel.abort(new AioError('CANCELLED', 'The command was cancelled.'))
         else this.#inBackground(commandId, this.#sayAgain(commandId))
+        return
+      case 'tell':
+        if (open === undefined) this.#inBackground(commandId, this.#tell(commandId, dispatch.command))
         return
       case 'run':
         if (open === undefined) this.#inBackground(commandId, this.#accept(dispatch))
@@ -90,15 +100,33 @@ export class CommandRunner {
       this.#open.set(commandId, { state: 'running', cancel: new AbortController() })
     await Promise.all(
       unfinished.map(async (command) => {
-        this.#log.warn({ commandId: command.commandId, command: command.command }, 'a command was cut off by a restart')
+        this.#log.warn({ requestId: command.commandId, command: command.command }, 'a command was cut off by a restart')
         this.#end(command, await settle(command))
       }),
     )
   }
 
+  /**
+   * Begins no command any more and waits for those that run, at most so many milliseconds. Those that still run then are in the
+   * journal, and the next process brings them to an end.
+   */
+  async drain(limitMs: number): Promise<void> {
+    this.#isDraining = true
+    const running = () => this.#open.values().filter(({ state }) => state === 'running')
+    const deadline = performance.now() + limitMs
+    while (running().some(() => true) && performance.now() < deadline) await sleep(DRAIN_LOOK_MS)
+    const cutOff = [...running()].length
+    if (cutOff > 0)
+      this.#log.warn({ commands: cutOff }, 'commands still run and are cut off; they end at the next start')
+  }
+
   async #accept(dispatch: Run): Promise<void> {
     const { commandId } = dispatch
     const about = aboutOf(dispatch)
+    this.#log.info(
+      { requestId: commandId, command: dispatch.command, by: dispatch.by.name, ...about },
+      'a command came in',
+    )
     const open: Open = { state: 'dispatched', cancel: new AbortController() }
     this.#open.set(commandId, open)
     // The place in the session's queue is taken at once: this is the order in which the relay accepted (C-10).
@@ -107,11 +135,19 @@ export class CommandRunner {
       1,
     )
     const facts = factsOf(dispatch, about)
-    this.#end(facts, await this.#once({ dispatch, about, facts, open, lane }))
+    const event = await this.#once({ dispatch, about, facts, open, lane })
+    if (event === undefined) this.#open.delete(commandId)
+    else this.#end(facts, event)
   }
 
-  /** Waits for its turn and begins it, unless it is too late for that by then or the journal knows how it ended. */
-  async #once(call: { dispatch: Run; about: About; facts: CommandFacts; open: Open; lane: Turn }): Promise<FinalEvent> {
+  /** Waits for its turn and begins it, unless it is too late for that by then or the journal knows how it ended; nothing when we stop. */
+  async #once(call: {
+    dispatch: Run
+    about: About
+    facts: CommandFacts
+    open: Open
+    lane: Turn
+  }): Promise<FinalEvent | undefined> {
     const { dispatch, about, facts, open, lane } = call
     using wait = waitingTime(open.cancel.signal, dispatch.ttlMs)
     try {
@@ -125,6 +161,7 @@ export class CommandRunner {
       await lane.ready(wait.signal)
       using slot = this.#turns.join(`command ${command.name}`, command.concurrency)
       await slot.ready(wait.signal)
+      if (this.#isDraining) return undefined
       const isNew = await this.#journal.start(facts)
       if (!isNew) throw new AioError('CONFLICT', 'This command is on record as started, so it was not started again.')
       // Writing it took time, in which the relay may have given it up.
@@ -153,7 +190,13 @@ export class CommandRunner {
       this.#publish({ type: 'command_progress', ...about, commandId, ...report })
     })
     try {
-      const output = await command.run(input, { ...this.#services, commandId, by, steps, log: this.#log })
+      const output = await command.run(input, {
+        ...this.#services,
+        commandId,
+        by,
+        steps,
+        log: this.#log.child({ requestId: commandId }),
+      })
       return { type: 'command_result', ...about, commandId, command: command.name, output }
     } catch (error) {
       const completed = steps.completed()
@@ -162,7 +205,7 @@ export class CommandRunner {
         ? new AioError('TIMEOUT', `${command.name} did not finish within ${command.timeoutMs} ms and was stopped.`)
         : toAioError(open.cancel.signal.aborted ? open.cancel.signal.reason : error)
       if (cause.code === 'INTERNAL')
-        this.#log.error({ err: error, commandId }, 'a command failed in a way we did not foresee')
+        this.#log.error({ err: error, requestId: commandId }, 'a command failed in a way we did not foresee')
       if (problems.length === 0)
         return failure(dispatch, about, cause.code === 'CANCELLED' ? 'cancelled' : 'failed', cause)
       const message = `${cause.message} ${problems.join(' ')}`
@@ -172,9 +215,12 @@ export class CommandRunner {
 
   // Record and message are made in one turn, and so committed together; the message is sent after that.
   #end(facts: CommandFacts, event: FinalEvent): void {
-    const { commandId } = facts
+    const { commandId, command } = facts
     this.#journal.finish(facts, event)
     this.#publish(event)
+    const ending =
+      event.type === 'command_result' ? { state: 'succeeded' } : { state: event.state, code: event.error.code }
+    this.#log.info({ requestId: commandId, command, ...ending }, 'a command ended')
     this.#open.delete(commandId)
     this.#ended.set(commandId, event.type === 'command_result' ? 'succeeded' : event.state)
     for (const oldest of this.#ended.keys()) {
@@ -183,13 +229,23 @@ export class CommandRunner {
     }
   }
 
+  // What is in nobody's record can only be called unfinished, and never be run again (C-4, C-6).
+  async #tell(commandId: string, command: string): Promise<void> {
+    const ended = await this.#journal.find(commandId)
+    if (ended !== undefined) return this.#publish(ended)
+    const facts = { commandId, command, projectId: undefined, sessionId: undefined }
+    this.#end(facts, failure(facts, {}, 'interrupted', forgotten()))
+  }
+
   async #sayAgain(commandId: string): Promise<void> {
     const ended = await this.#journal.find(commandId)
     if (ended !== undefined) this.#publish(ended)
   }
 
   #inBackground(commandId: string, work: Promise<void>): void {
-    work.catch((error: unknown) => this.#log.error({ err: error, commandId }, 'a dispatch could not be taken'))
+    work.catch((error: unknown) =>
+      this.#log.error({ err: error, requestId: commandId }, 'a dispatch could not be taken'),
+    )
   }
 }
 

@@ -67,7 +67,7 @@ function reportLine(line: string, context: CommandContext): void {
   const progress = progressLine.safeParse(parsed)
   if (parsed !== undefined && progress.success)
     context.steps.progress(progress.data.progress, (progress.data.message ?? '').slice(0, 2_000))
-  else context.log.info({ commandId: context.commandId }, line)
+  else context.log.info(line)
 }
 
 function parseJson(line: string): unknown {

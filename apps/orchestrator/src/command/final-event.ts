@@ -27,3 +27,11 @@ export function unsure(): AioError {
     "The orchestrator's journal was damaged and set aside after this command was made, so it is not known whether it ran before. It was not started again. Look at the state of the project, then run it under a new id.",
   )
 }
+
+/** Why a command that the relay says was begun here is called interrupted: there is no record of it. */
+export function forgotten(): AioError {
+  return new AioError(
+    'INTERRUPTED',
+    'The orchestrator has no record of this command, so it does not know how far it came. Look at the state of the project, then run it again.',
+  )
+}

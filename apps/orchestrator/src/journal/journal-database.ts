@@ -254,6 +254,11 @@ function damageOf(error: unknown): string | undefined {
   return [11, 26].includes(Number(error.errcode) & 0xff) ? error.message : undefined
 }
 
+/** Tells whether something could not be written for want of space (SQLITE_FULL). */
+export function isFull(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === 13
+}
+
 function columns(facts: CommandFacts): [string, string, string | null, string | null] {
   return [facts.commandId, facts.command, facts.projectId ?? null, facts.sessionId ?? null]
 }

@@ -73,6 +73,6 @@ export type JournalAnswer =
   | { type: 'open'; content: JournalContent }
   | { type: 'refused'; code: 'UPGRADE_REQUIRED' | 'INTERNAL'; message: string }
   /** Committed and on the disk; one result per change, in order. */
-  | { type: 'done'; results: (string | undefined)[] }
+  | { type: 'done'; results: (string | undefined)[]; hasReserve: boolean }
   /** Nothing of the batch was done. */
   | { type: 'failed'; message: string }

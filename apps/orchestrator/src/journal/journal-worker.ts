@@ -1,12 +1,16 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { AioError } from '@ai-orchestration/protocol'
-import { JournalDatabase } from './journal-database.ts'
+import { Reserve } from '../disk/reserve.ts'
+import { isFull, JournalDatabase } from './journal-database.ts'
 import type { JournalAnswer, JournalBatch } from './journal-format.ts'
 
 // The journal's own thread: it waits for the disk, so that the orchestrator does not.
 const answer = (message: JournalAnswer) => parentPort?.postMessage(message)
 try {
-  const database = JournalDatabase.open(String(workerData), Date.now())
+  const path = String(workerData)
+  const database = JournalDatabase.open(path, Date.now())
+  const reserve = new Reserve(`${path}.reserve`)
+  reserve.make()
   answer({ type: 'open', content: database.content })
   parentPort?.on('message', (batch: JournalBatch | 'close') => {
     if (batch === 'close') {
@@ -15,8 +19,10 @@ try {
       return
     }
     try {
-      answer({ type: 'done', results: database.apply(batch.ops) })
+      const results = database.apply(batch.ops)
+      answer({ type: 'done', results, hasReserve: reserve.make() })
     } catch (error) {
+      if (isFull(error)) reserve.free() // for the next attempt, without what is new
       answer({ type: 'failed', message: error instanceof Error ? error.message : String(error) })
     }
   })

@@ -52,6 +52,8 @@ export class Journal implements AsyncDisposable {
   /** Something waits that shall not linger. */
   #isUrgent = false
   #isFailing = false
+  /** The disk is so full that the space kept for what must be written is in use. */
+  #isShort = false
   #isClosing = false
   #closed: Promise<void> | undefined
   /** Highest number of an event that the thread was given. */
@@ -123,6 +125,7 @@ export class Journal implements AsyncDisposable {
    * @throws AioError UNAVAILABLE when that cannot be written: then the command must not begin.
    */
   async start(facts: CommandFacts): Promise<boolean> {
+    if (this.#isShort) throw refusal('its disk is full, and what is left is kept for the ends of what was begun')
     return (await this.#ask({ type: 'start', facts, at: Date.now() })) !== 'known'
   }
 
@@ -255,11 +258,23 @@ export class Journal implements AsyncDisposable {
     if (answer.type === 'done') {
       if (this.#isFailing) this.#log.info('the journal can be written again')
       this.#isFailing = false
+      this.#setShort(!answer.hasReserve)
       for (const [index, { resolve }] of batch.entries()) resolve(answer.results[index])
       this.#goOn()
     } else {
       this.#refused(batch, answer.type === 'failed' ? answer.message : 'it answered out of turn')
     }
+  }
+
+  #setShort(isShort: boolean): void {
+    if (isShort && !this.#isShort)
+      this.#log.error('the disk of the journal is full: no command is started until there is room')
+    if (!isShort && this.#isShort) this.#log.info('there is room for the journal again')
+    this.#isShort = isShort
+    // The answer to the next batch, an empty one if need be, says whether there is room again.
+    if (!isShort || this.#isClosing) return
+    this.#linger(RETRY_MS)
+    if (this.#queue.length === 0) this.#forget()
   }
 
   #goOn(): void {
@@ -277,15 +292,17 @@ export class Journal implements AsyncDisposable {
     this.#isFailing = true
     const all = [...batch, ...this.#queue]
     this.#queue = all.filter(({ reject }) => reject === undefined)
-    for (const { reject } of all)
-      reject?.(
-        new AioError(
-          'UNAVAILABLE',
-          `The orchestrator's journal cannot be written, so nothing was started or changed: ${why}. Make room on its disk, then try again.`,
-        ),
-      )
+    for (const { reject } of all) reject?.(refusal(why))
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#linger(RETRY_MS)
+    if (this.#isClosing) this.#idle.resolve() // it cannot be waited for
   }
+}
+
+function refusal(why: string): AioError {
+  return new AioError(
+    'UNAVAILABLE',
+    `The orchestrator's journal cannot be written, so nothing was started or changed: ${why}. Make room on its disk, then try again.`,
+  )
 }

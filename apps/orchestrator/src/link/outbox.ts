@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type OrchestratorEvent, orchestratorEventSchema, type Publication } from '@ai-orchestration/protocol'
 import type { Journal } from '../journal/journal.ts'
 import type { ItemKind, OutboxItem } from '../journal/journal-format.ts'
@@ -17,6 +18,9 @@ const DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 
 /** An event's share of a message and of memory beside its text, in bytes. */
 const ITEM_OVERHEAD = 64
+
+/** How often it is looked whether everything was taken, in milliseconds; only at the end of the process. */
+const EMPTY_LOOK_MS = 10
 
 /** When there is no room, so much of it is made at once, as a part of all: not one event at a time. */
 const ROOM_PART = 0.1
@@ -108,6 +112,12 @@ export class Outbox {
     const gone = this.#waiting.splice(0, behind === -1 ? this.#waiting.length : behind)
     for (const { bytes } of gone) this.#bytes -= bytes
     this.#journal.taken(seq)
+  }
+
+  /** Resolves when the relay has taken everything, or after so many milliseconds. */
+  async emptied(limitMs: number): Promise<void> {
+    const deadline = performance.now() + limitMs
+    while (this.#waiting.length > 0 && performance.now() < deadline) await sleep(EMPTY_LOOK_MS)
   }
 
   /** Resolves when there is something to send, or the signal is aborted. */

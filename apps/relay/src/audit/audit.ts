@@ -4,7 +4,8 @@ import type { AuditRecord, Principal } from '@ai-orchestration/protocol'
 export interface AuditedCall {
   principal: Principal
   call: string
-  commandId: string | undefined
+  /** The id of the command that the call is about, where it is about one. */
+  requestId: string
   address: string
 }
 

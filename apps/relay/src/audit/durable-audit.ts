@@ -15,11 +15,11 @@ export class DurableAudit implements Audit {
     this.#last = Number(this.#store.rows('SELECT coalesce(max(id), 0) AS id FROM audit')[0]?.['id'])
   }
 
-  begin({ principal, call, commandId, address }: AuditedCall): (outcome: string) => void {
+  begin({ principal, call, requestId, address }: AuditedCall): (outcome: string) => void {
     this.#last += 1
     const id = this.#last
     const { tokenId, name } = principal
-    const begun = [id, this.#now(), tokenId, name, call, commandId ?? null, address]
+    const begun = [id, this.#now(), tokenId, name, call, requestId, address]
     this.#store.add({ statement: 'beginAudit', values: begun })
     return (outcome) => this.#store.add({ statement: 'endAudit', values: [id, this.#now(), outcome] })
   }
@@ -37,7 +37,7 @@ export class DurableAudit implements Audit {
 }
 
 function recordOf(row: Row): AuditRecord {
-  const { command_id: commandId, ended_at: endedAt, outcome } = row
+  const { request_id: requestId, ended_at: endedAt, outcome } = row
   return auditRecordSchema.parse({
     id: row['id'],
     at: isoTime(Number(row['at'])),
@@ -45,7 +45,7 @@ function recordOf(row: Row): AuditRecord {
     by: row['by_name'],
     call: row['call'],
     address: row['address'],
-    ...(commandId === null ? {} : { commandId }),
+    ...(requestId === null ? {} : { requestId }),
     ...(outcome === null ? {} : { outcome, endedAt: isoTime(Number(endedAt)) }),
   })
 }

@@ -9,7 +9,7 @@ export class MemoryAudit implements Audit {
   readonly #records: AuditRecord[] = []
   #last = 0
 
-  begin({ principal, call, commandId, address }: AuditedCall): (outcome: string) => void {
+  begin({ principal, call, requestId, address }: AuditedCall): (outcome: string) => void {
     this.#last += 1
     const record: AuditRecord = {
       id: this.#last,
@@ -18,7 +18,7 @@ export class MemoryAudit implements Audit {
       by: principal.name,
       call,
       address,
-      ...(commandId === undefined ? {} : { commandId }),
+      requestId,
     }
     this.#records.push(record)
     if (this.#records.length > KEPT) this.#records.shift()

@@ -7,7 +7,6 @@ import {
   type Principal,
   type WireError,
 } from '@ai-orchestration/protocol'
-import { ulid } from 'ulid'
 import type { z } from 'zod'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Inbox } from '../inbox/inbox.ts'
@@ -47,14 +46,14 @@ export class Commands {
     this.#now = options.now ?? Date.now
   }
 
-  /** Runs a built-in command and answers its output. @throws AioError the command's own error, or why it was not accepted. */
+  /** Runs a built-in command, under the id of the request unless it has one of its own, and answers its output. @throws AioError the command's own error, or why it was not accepted. */
   async call<T>(
-    principal: Principal,
+    by: { principal: Principal; requestId: () => string },
     command: BuiltInCommand,
     request: { input: unknown; commandId?: string | undefined; orchestratorId?: string | undefined },
     output: z.ZodType<T>,
   ): Promise<T> {
-    const done = await this.run(principal, { ...request, command, commandId: request.commandId ?? ulid() })
+    const done = await this.run(by.principal, { ...request, command, commandId: request.commandId ?? by.requestId() })
     if (done.state !== 'succeeded') throw AioError.fromWire(done.error ?? endedWithout(done.state))
     return output.parse(done.output)
   }

@@ -14,6 +14,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { LinkBook } from '../fleet/link-book.ts'
 import { isoTime } from '../iso-time.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { Endings } from '../metrics/endings.ts'
 import type { CancelOutcome } from '../router/commands.ts'
 import { checkedOutput } from './built-in.ts'
 import { Deadlines } from './deadlines.ts'
@@ -28,17 +29,28 @@ export class Lifecycle {
   readonly #book: LinkBook
   readonly #journal: Journal
   readonly #ledger: Ledger
+  readonly #endings: Endings
   readonly #now: () => number
   readonly #deadlines = new Deadlines()
   readonly #finished = new Map<string, PromiseWithResolvers<Command>>()
   /** Commands that will be handed over as soon as it is kept that they may have been. */
   readonly #offering = new Set<string>()
+  /** Commands whose end only their orchestrator may know; it is asked as soon as it listens. */
+  readonly #toAsk = new Set<string>()
 
-  constructor(options: { fleet: Fleet; book: LinkBook; journal: Journal; ledger: Ledger; now?: () => number }) {
+  constructor(options: {
+    fleet: Fleet
+    book: LinkBook
+    journal: Journal
+    ledger: Ledger
+    endings: Endings
+    now?: () => number
+  }) {
     this.#fleet = options.fleet
     this.#book = options.book
     this.#journal = options.journal
     this.#ledger = options.ledger
+    this.#endings = options.endings
     this.#now = options.now ?? Date.now
   }
 
@@ -135,7 +147,8 @@ export class Lifecycle {
     for (const entry of this.#openOf(orchestratorId)) {
       const state = states.get(entry.command.commandId)
       if (state !== undefined) this.#resolve(entry, state)
-      else if (entry.wasAcknowledged) this.#lost(entry)
+      // Forgotten there, or among so many that ended that not all were told.
+      else if (entry.wasAcknowledged) this.#toAsk.add(entry.command.commandId)
       // Others it is asked about again: either they never got there, or they are too long ago for what it says at once.
     }
   }
@@ -143,8 +156,10 @@ export class Lifecycle {
   /** Hands an orchestrator everything it has not acknowledged; it knows by the id what it has. */
   resend(orchestratorId: string): void {
     for (const entry of this.#openOf(orchestratorId)) {
-      if (!entry.wasAcknowledged) this.#dispatch(entry)
-      if (entry.cancelRequested) this.#send(orchestratorId, { type: 'cancel', commandId: entry.command.commandId })
+      const { commandId, command } = entry.command
+      if (this.#toAsk.delete(commandId)) this.#send(orchestratorId, { type: 'tell', commandId, command })
+      else if (!entry.wasAcknowledged) this.#dispatch(entry)
+      if (entry.cancelRequested) this.#send(orchestratorId, { type: 'cancel', commandId })
     }
   }
 
@@ -216,16 +231,9 @@ export class Lifecycle {
   #resolve(entry: Entry, state: CommandState): void {
     entry.wasAcknowledged = true
     this.#deadlines.clear(entry.command.commandId)
-    // A final state comes with its answer as an event right after this; until then the command is still unknown.
     if (!isFinal(state)) this.#update(entry, { state: 'running' })
-  }
-
-  #lost(entry: Entry): void {
-    this.#fail(entry, 'interrupted', {
-      code: 'INTERRUPTED',
-      message:
-        'The orchestrator restarted while the command ran and does not know how far it came. Look at the state of the project, then run it again.',
-    })
+    // Its end is an event on the way. Or it was taken once and lost here since, as when the database is an older copy.
+    else this.#toAsk.add(entry.command.commandId)
   }
 
   #running(entry: Entry, event: CommandEvent, change: Partial<Command>): void {
@@ -304,7 +312,9 @@ export class Lifecycle {
   }
 
   #settle({ command }: Entry): void {
+    this.#endings.add(command)
     this.#deadlines.clear(command.commandId)
+    this.#toAsk.delete(command.commandId)
     const waiting = this.#finished.get(command.commandId)
     this.#finished.delete(command.commandId)
     // Nobody is told of an end that a crash could take back.

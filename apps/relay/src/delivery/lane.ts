@@ -14,6 +14,10 @@ export interface Hole {
 export interface Page {
   /** Its frames, joined; absent when there is nothing in it for these watchers. */
   frames: Buffer | undefined
+  /** How many items these are. */
+  items: number
+  /** Why, for each gap among them. */
+  gaps: Hole['reason'][]
   /** Number of the last event it covers. */
   end: number
 }
@@ -82,18 +86,20 @@ export class Lane {
     const events = this.#journal.read(after, PAGE_EVENTS)
     if (events === undefined) return undefined
     const frames: Buffer[] = []
+    const gaps: Hole['reason'][] = []
     let bytes = 0
     let end = after
     for (const event of events) {
       end += 1
       if (!matches(this.#filter, event)) continue
+      if (event.type === 'gap') gaps.push(event.reason)
       const made = event.type === 'gap' ? this.#gapOfMachine(event, end) : [this.#frame(this.#texts.of(event))]
       frames.push(...made)
       for (const frame of made) bytes += frame.length
       if (bytes >= PAGE_BYTES) break
     }
     const [first] = frames
-    return { frames: frames.length > 1 ? Buffer.concat(frames, bytes) : first, end }
+    return { frames: frames.length > 1 ? Buffer.concat(frames, bytes) : first, items: frames.length, gaps, end }
   }
 
   /** A machine dropped events (E-5): as with a gap of the relay's own, the state follows, and who is cut off in between gets both again. */

@@ -10,8 +10,8 @@ const TOLD_BYTES = 16 * 1024
 export interface OutboxOwner {
   /** False once a close frame was sent: nothing may follow it. */
   readonly isOpen: boolean
-  /** Frames were handed to the socket. */
-  flushed(): void
+  /** Frames of so many bytes were handed to the socket. */
+  flushed(bytes: number): void
   /** The socket has passed on some of what waited in it. */
   written(): void
 }
@@ -62,7 +62,7 @@ export class Outbox implements EndOfTurn {
     // Who waits for room waits for more than these few bytes, so there is always one of whose end we are told.
     if (frames.length < TOLD_BYTES && this.#socket.writableLength === 0) this.#socket.write(frames)
     else this.#socket.write(frames, () => this.#owner.written())
-    this.#owner.flushed()
+    this.#owner.flushed(frames.length)
   }
 
   endOfTurn(): void {

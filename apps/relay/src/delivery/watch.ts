@@ -5,6 +5,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { Inbox } from '../inbox/inbox.ts'
 import { isoTime } from '../iso-time.ts'
 import { type Journal, positionOf } from '../journal/journal.ts'
+import { Counts } from '../metrics/counts.ts'
 import type { Filter } from './filter.ts'
 import { type Ending, Handover } from './handover.ts'
 import { type Hole, ItemTexts, Lane } from './lane.ts'
@@ -39,6 +40,10 @@ export class Watch implements EndOfTurn {
   readonly #now: () => number
   readonly #texts = new ItemTexts()
   readonly #lanes = new Map<string, { lane: Lane; watchers: Set<Watcher> }>()
+  /** Items handed to watchers so far. */
+  deliveries = 0
+  /** Watchers that were told of a hole so far, by why. */
+  readonly gaps = new Counts<Hole['reason']>()
   /** Watchers that have something to get besides what is new. */
   #due = new Set<Watcher>()
   #hasNews = false
@@ -73,6 +78,13 @@ export class Watch implements EndOfTurn {
       this.#wake(watcher)
       return () => this.#leave(watcher)
     })
+  }
+
+  /** Subscriptions that are open. */
+  get watcherCount(): number {
+    let count = 0
+    for (const { watchers } of this.#lanes.values()) count += watchers.size
+    return count
   }
 
   #start(filter: Filter, after: string | undefined): { cursor: number; jump: Jump | undefined } {
@@ -180,6 +192,8 @@ export class Watch implements EndOfTurn {
     watcher.isNew = false
     watcher.cursor = page.end
     if (page.frames !== undefined) watcher.peer.deliver(page.frames)
+    this.deliveries += page.items
+    for (const reason of page.gaps) this.gaps.add(reason)
     if (page.end < this.#journal.head) this.#due.add(watcher)
   }
 
@@ -198,7 +212,10 @@ export class Watch implements EndOfTurn {
     const at = isoTime(this.#now())
     // Both items are made before either is sent: the snapshot is of the position that the gap leads to.
     const snapshot = lane.snapshot(at)
-    if (jump.hole !== undefined) peer.deliver(lane.gap(at, jump.hole))
+    if (jump.hole !== undefined) {
+      this.gaps.add(jump.hole.reason)
+      peer.deliver(lane.gap(at, jump.hole))
+    }
     peer.deliver(snapshot)
     watcher.cursor = this.#journal.head
     watcher.jump = undefined

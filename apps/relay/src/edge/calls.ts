@@ -16,6 +16,9 @@ export interface CallsPort {
   unexpected(error: TRPCError, path: string): void
 }
 
+/** What one is told to wait whose calls were too many at once: a client that was away sends all it has in one frame. */
+const RETRY_AFTER_MS = 100
+
 type Limits = Pick<EdgeLimits, 'callsPerFrameMax' | 'concurrentCallsMax' | 'subscriptionsMax'>
 
 /** The calls and subscriptions of one connection: run, counted (S-2), answered, and ended with it. */
@@ -33,6 +36,11 @@ export class Calls implements SubscriptionPort {
     this.#port = options.port
   }
 
+  /** Calls that are not answered yet, without subscriptions. */
+  get underWay(): number {
+    return this.#open.size - this.#subscriptions
+  }
+
   /** Takes the calls of a frame. @returns false when one of them has the id of another that is under way. */
   take(calls: readonly CallFrame[]): boolean {
     for (const [index, call] of calls.entries()) {
@@ -46,9 +54,10 @@ export class Calls implements SubscriptionPort {
   }
 
   /** Says an error that no procedure made. */
-  refuse(id: number | string | null, { code, message }: WireError): void {
+  refuse(id: number | string | null, { code, message, details }: WireError): void {
     if (!this.#port.isOpen) return
-    const error = { code: -32_000, message, data: { code, httpStatus: ERROR_STATUS[code] } }
+    const data = { code, httpStatus: ERROR_STATUS[code], ...(details === undefined ? {} : { details }) }
+    const error = { code: -32_000, message, data }
     this.#port.send(JSON.stringify({ id, error }))
   }
 
@@ -75,7 +84,7 @@ export class Calls implements SubscriptionPort {
   }
 
   #begin(call: CallFrame): void {
-    if (this.#open.size - this.#subscriptions >= this.#limits.concurrentCallsMax) {
+    if (this.underWay >= this.#limits.concurrentCallsMax) {
       this.refuse(call.id, tooMany(`${this.#limits.concurrentCallsMax} calls`))
       return
     }
@@ -137,6 +146,7 @@ function tooManyInFrame({ callsPerFrameMax }: Limits): WireError {
   return {
     code: 'LIMIT',
     message: `One frame holds at most ${callsPerFrameMax} calls. Send the others a moment later.`,
+    details: { retryAfterMs: RETRY_AFTER_MS },
   }
 }
 
@@ -144,5 +154,6 @@ function tooMany(what: string): WireError {
   return {
     code: 'LIMIT',
     message: `This connection already has ${what} open. Wait for some to end, then try again.`,
+    details: { retryAfterMs: RETRY_AFTER_MS },
   }
 }

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { AioError, CLOSE_CODES, type Principal, toAioError } from '@ai-orchestration/protocol'
 import type { TRPCError } from '@trpc/server'
+import { ulid } from 'ulid'
 import type { RawData, WebSocket } from 'ws'
 import type { Context, Peer } from '../context.ts'
 import { Outbox, type OutboxOwner } from '../delivery/outbox.ts'
@@ -14,6 +15,7 @@ import { Drain } from './drain.ts'
 import { readFrame } from './frame.ts'
 import type { EdgeLimits } from './limits.ts'
 import { Procedures } from './procedures.ts'
+import type { Traffic } from './traffic.ts'
 
 /** Nothing has been presented yet, a token that holds, or one that does not. */
 type Identity = { type: 'none' } | { type: 'token'; tokenId: string } | { type: 'refused'; error: AioError }
@@ -22,6 +24,7 @@ type Identity = { type: 'none' } | { type: 'token'; tokenId: string } | { type: 
 export interface Rooms {
   services: Services
   limits: EdgeLimits
+  traffic: Traffic
   onClosed: (connection: Connection) => void
 }
 
@@ -48,7 +51,6 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
   #deadline: NodeJS.Timeout | undefined
   #isAlive = true
   readonly #number = connectionId.next()
-  #requests = 0
 
   constructor(options: {
     rooms: Rooms
@@ -90,6 +92,11 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
     return this.#ws.readyState === OPEN
   }
 
+  /** Calls that are not answered yet, without subscriptions. */
+  get callsUnderWay(): number {
+    return this.#calls.underWay
+  }
+
   /** True once a valid token was presented. */
   get isAuthenticated(): boolean {
     return this.#identity.type === 'token'
@@ -120,7 +127,8 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
   }
 
   /** Closes it when too much waits. */
-  flushed(): void {
+  flushed(bytes: number): void {
+    this.#rooms.traffic.sentBytes += bytes
     if (this.#outbox.bytes > this.#rooms.limits.bufferHardBytes && this.isOpen)
       this.close(CLOSE_CODES.slow, 'SLOW_CONSUMER: too much was waiting for this connection; resume')
   }
@@ -135,10 +143,7 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
       peer: this,
       address: this.address,
       authenticate: () => this.#authenticate(),
-      requestId: () => {
-        this.#requests += 1
-        return `${this.id}.${this.#requests}`
-      },
+      requestId: ulid,
     }
   }
 
@@ -150,6 +155,7 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
 
   /** Closes it with a code and a reason that begins with an error code; cuts it when the other side does not answer. */
   close(code: number, reason: string): void {
+    if (this.isOpen) this.#rooms.traffic.closes.add(code)
     this.#outbox.flush() // what was said before comes before
     this.#ws.close(code, reason.slice(0, 120)) // a close frame holds 123 bytes of reason
     setTimeout(() => this.#ws.terminate(), this.#rooms.limits.closeGraceMs).unref()

@@ -1,10 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { AioError, ERROR_STATUS, VERSION } from '@ai-orchestration/protocol'
+import { AioError, commandIdSchema, ERROR_STATUS, toAioError, VERSION } from '@ai-orchestration/protocol'
 import { createHTTPHandler } from '@trpc/server/adapters/standalone'
 import { ulid } from 'ulid'
 import type { Context } from '../context.ts'
+import type { Metrics } from '../metrics/metrics.ts'
 import { explain } from '../router/errors.ts'
 import { appRouter } from '../router/index.ts'
+import { allows } from '../router/trpc.ts'
 import type { Services } from '../services.ts'
 import type { Site } from '../web/site.ts'
 import { plainAddress } from './addresses.ts'
@@ -14,6 +16,13 @@ import type { EdgeLimits } from './limits.ts'
 import { refuseSocket } from './refuse.ts'
 import type { Sockets } from './sockets.ts'
 
+/** The relay's HTTP server, and how busy it is. */
+export interface Edge {
+  readonly server: Server
+  /** Calls over HTTP that are not answered yet. */
+  readonly callsUnderWay: number
+}
+
 /** Makes the HTTP server: health, the procedures under /trpc, upgrades, and the web app for everything else. */
 export function createEdge(options: {
   services: Services
@@ -21,7 +30,8 @@ export function createEdge(options: {
   gate: Gate
   site: Site
   limits: EdgeLimits
-}): Server {
+  metrics: Metrics
+}): Edge {
   const { limits, gate, sockets } = options
   const server = createServer({
     headersTimeout: limits.headersTimeoutMs,
@@ -32,21 +42,35 @@ export function createEdge(options: {
   })
   server.maxConnections = limits.tcpConnectionsMax
   const trpc = procedures(options.services, limits)
+  let callsUnderWay = 0
+  const call = (request: IncomingMessage, response: ServerResponse) => {
+    callsUnderWay += 1
+    response.once('close', () => {
+      callsUnderWay -= 1
+    })
+    trpc(request, response)
+  }
   server.on('request', (request, response) => {
     const target = gate.target(request)
     if (!(target instanceof URL)) return answer(response, target.status, target.message)
     if (target.pathname.startsWith('/trpc/')) {
       const origin = gate.refusedOrigin(request)
-      return origin === undefined ? trpc(request, response) : answer(response, origin.status, origin.message)
+      return origin === undefined ? call(request, response) : answer(response, origin.status, origin.message)
     }
     if (target.pathname === '/health') return health(response, options)
-    if (target.pathname === '/ready') return ready(response, options.services)
+    if (target.pathname === '/ready') return ready(response, options)
+    if (target.pathname === '/metrics') return void metrics(request, response, options)
     if (target.pathname === '/ws') return answer(response, 426, 'This is a WebSocket: connect with ws://.')
     options.site.serve(request, response)
   })
   server.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head))
   server.on('clientError', (_error, socket) => refuseSocket(socket, 400, 'This is not a valid HTTP request.'))
-  return server
+  return {
+    server,
+    get callsUnderWay() {
+      return callsUnderWay
+    },
+  }
 }
 
 function procedures(services: Services, limits: EdgeLimits) {
@@ -59,7 +83,9 @@ function procedures(services: Services, limits: EdgeLimits) {
     // The status of our own code, where the answer is to one call; tRPC's own for a batch with several.
     responseMeta: ({ errors }) => {
       const [error] = errors
-      return error === undefined || errors.length > 1 ? {} : { status: ERROR_STATUS[explain(error).code] }
+      if (error === undefined || errors.length > 1) return {}
+      const status = ERROR_STATUS[explain(error).code]
+      return status === 503 ? { status, headers: { 'Retry-After': String(limits.retryAfterS) } } : { status }
     },
     onError: ({ error, path }) => {
       const cause = error.cause ?? error
@@ -70,7 +96,6 @@ function procedures(services: Services, limits: EdgeLimits) {
 }
 
 function contextOf(request: IncomingMessage, services: Services): Context {
-  const id = ulid()
   return {
     services,
     peer: undefined,
@@ -81,37 +106,91 @@ function contextOf(request: IncomingMessage, services: Services): Context {
         throw new AioError('UNAUTHORIZED', 'This request has no token. Send it as: Authorization: Bearer <token>')
       return services.tokens.verify(token)
     },
-    requestId: () => id,
+    givenId: givenId(request),
+    requestId: () => ulid(),
   }
 }
 
-function health(response: ServerResponse, { services, sockets }: { services: Services; sockets: Sockets }): void {
-  const orchestrators = services.fleet.onlineCount()
-  const { trouble } = services.storage
+/** What the caller calls this request, where it is of the one form that goes everywhere. */
+function givenId(request: IncomingMessage): string | undefined {
+  return commandIdSchema.safeParse(request.headers['x-request-id']).data
+}
+
+interface HealthOptions {
+  services: Services
+  sockets: Sockets
+  limits: EdgeLimits
+}
+
+function health(response: ServerResponse, { services, sockets, limits }: HealthOptions): void {
+  const trouble = troubleOf(services)
   const body = {
-    status: trouble === undefined ? 'ok' : 'not writable',
+    status: trouble?.status ?? 'ok',
     version: VERSION,
-    orchestrators,
+    orchestrators: services.fleet.onlineCount(),
     clients: sockets.clientCount,
     uptimeS: Math.floor(process.uptime()),
-    ...(trouble === undefined ? {} : { reason: `The database cannot be written: ${trouble}` }),
+    ...(trouble === undefined ? {} : { reason: trouble.reason }),
   }
   response.writeHead(trouble === undefined ? 200 : 503, {
     'Content-Type': 'application/json',
     'Cache-Control': 'no-store',
+    ...(trouble === undefined ? {} : { 'Retry-After': limits.retryAfterS }),
   })
   response.end(JSON.stringify(body))
 }
 
-function ready(response: ServerResponse, { storage }: Services): void {
-  if (storage.trouble === undefined) answer(response, 200, 'ready')
-  else answer(response, 503, `The database cannot be written: ${storage.trouble}`)
+function ready(response: ServerResponse, { services, limits }: HealthOptions): void {
+  const trouble = troubleOf(services)
+  if (trouble === undefined) answer(response, 200, 'ready')
+  else answer(response, 503, trouble.reason, { 'Retry-After': limits.retryAfterS })
 }
 
-function answer(response: ServerResponse, status: number, message: string): void {
+async function metrics(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { services, metrics }: { services: Services; metrics: Metrics },
+): Promise<void> {
+  try {
+    mayRead(request, services)
+    const { contentType, body } = await metrics.text()
+    response.writeHead(200, { 'Content-Type': contentType, 'Cache-Control': 'no-store' })
+    response.end(body)
+  } catch (error) {
+    const { code, message } = toAioError(error)
+    if (code === 'INTERNAL') services.log.error({ err: error }, 'the metrics could not be made')
+    answer(response, ERROR_STATUS[code], message, code === 'UNAUTHORIZED' ? { 'WWW-Authenticate': 'Bearer' } : {})
+  }
+}
+
+function mayRead(request: IncomingMessage, { tokens }: Services): void {
+  const token = bearerToken(request)
+  if (token === undefined)
+    throw new AioError(
+      'UNAUTHORIZED',
+      'Metrics need a token. Make one with: aio tokens create --role viewer --name prometheus; and send it as: Authorization: Bearer <token>',
+    )
+  if (!allows(tokens.verify(token).roles, 'viewer'))
+    throw new AioError('FORBIDDEN', 'Metrics need a token of the role viewer, operator or admin.')
+}
+
+/** Why clients should be sent elsewhere for now. */
+function troubleOf({ draining, storage }: Services): { status: string; reason: string } | undefined {
+  if (draining.isOn) return { status: 'draining', reason: 'The relay is stopping or restarting.' }
+  if (storage.trouble === undefined) return undefined
+  return { status: 'not writable', reason: `The database cannot be written: ${storage.trouble}` }
+}
+
+function answer(
+  response: ServerResponse,
+  status: number,
+  message: string,
+  headers: Record<string, string | number> = {},
+): void {
   response.writeHead(status, {
     'Content-Type': 'text/plain; charset=utf-8',
     Connection: status < 400 ? 'keep-alive' : 'close',
+    ...headers,
   })
   response.end(`${message}\n`)
 }

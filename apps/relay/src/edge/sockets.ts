@@ -10,6 +10,7 @@ import { Connection, type Rooms } from './connection.ts'
 import type { Gate } from './gate.ts'
 import type { EdgeLimits } from './limits.ts'
 import { refuseSocket } from './refuse.ts'
+import { Traffic } from './traffic.ts'
 
 /** The relay's WebSockets: who gets one, that they stay alive, and that they end with their token. */
 export class Sockets {
@@ -22,14 +23,16 @@ export class Sockets {
   readonly #forClients: WebSocketServer
   readonly #forOrchestrators: WebSocketServer
   readonly #timers: NodeJS.Timeout[]
-  #isStopping = false
+  /** What has gone over them so far. */
+  readonly traffic = new Traffic()
 
   constructor(options: { services: Services; limits: EdgeLimits; gate: Gate }) {
     const { services, limits } = options
     this.#services = services
     this.#limits = limits
     this.#gate = options.gate
-    this.#rooms = { services, limits, onClosed: (connection) => this.#open.delete(connection) }
+    const { traffic } = this
+    this.#rooms = { services, limits, traffic, onClosed: (connection) => this.#open.delete(connection) }
     this.#admission = new Admission(limits)
     const common = { noServer: true, perMessageDeflate: false, clientTracking: false } as const
     this.#forClients = new WebSocketServer({ ...common, maxPayload: limits.clientPayloadMaxBytes })
@@ -45,8 +48,21 @@ export class Sockets {
 
   /** Connections of clients that have authenticated. */
   get clientCount(): number {
+    return this.census().client
+  }
+
+  /** Open sockets by who is at the other end. */
+  census(): { client: number; orchestrator: number; waiting: number } {
+    const census = { client: 0, orchestrator: 0, waiting: 0 }
+    for (const { isAuthenticated, isOrchestrator } of this.#open)
+      census[isAuthenticated ? (isOrchestrator ? 'orchestrator' : 'client') : 'waiting'] += 1
+    return census
+  }
+
+  /** Calls of clients that are not answered yet, without subscriptions. */
+  get callsUnderWay(): number {
     let count = 0
-    for (const { isAuthenticated, isOrchestrator } of this.#open) if (isAuthenticated && !isOrchestrator) count += 1
+    for (const { callsUnderWay, isOrchestrator } of this.#open) if (!isOrchestrator) count += callsUnderWay
     return count
   }
 
@@ -67,7 +83,11 @@ export class Sockets {
       refuseSocket(socket, origin.status, origin.message)
       return
     }
-    if (this.#isStopping || this.#open.size >= this.#limits.connectionsMax) {
+    if (this.#services.draining.isOn) {
+      this.#shed(socket, 'The relay is stopping or restarting. Try again in a moment.')
+      return
+    }
+    if (this.#open.size >= this.#limits.connectionsMax) {
       this.#shed(socket)
       return
     }
@@ -76,7 +96,6 @@ export class Sockets {
 
   /** Closes every socket, telling clients to come back. */
   stop(): void {
-    this.#isStopping = true
     for (const timer of this.#timers) clearInterval(timer)
     for (const connection of this.#open) connection.close(CLOSE_CODES.restarting, 'UNAVAILABLE: the relay is stopping')
   }
@@ -111,8 +130,9 @@ export class Sockets {
     }
   }
 
-  #shed(socket: Duplex): void {
-    refuseSocket(socket, 503, 'The relay has too many connections just now. Try again in a moment.', {
+  #shed(socket: Duplex, why = 'The relay has too many connections just now. Try again in a moment.'): void {
+    this.traffic.refused += 1
+    refuseSocket(socket, 503, why, {
       'Retry-After': String(this.#limits.retryAfterS),
     })
   }

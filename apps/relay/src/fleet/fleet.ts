@@ -32,6 +32,9 @@ interface Host {
   sessions: Map<string, Session>
 }
 
+const RETURN_MS = 30_000 // the longest pause of an orchestrator between two attempts to connect (S-5)
+const LATELY_MS = 60_000 // one that was online so shortly before is expected back
+const RETRY_AFTER_MS = 1_000
 const OFFLINE_HOSTS_MAX = 256 // machines that are gone for good; the longest gone is forgotten first
 
 /** The machines with their projects and sessions: as they reported them, and as last known while they are offline. */
@@ -40,6 +43,9 @@ export class Fleet {
   readonly #now: () => number
   readonly #hosts = new Map<string, Host>()
   readonly #names = new ProjectNames()
+  /** Machines that were online when the relay stopped and have not come back yet, and until when that counts. */
+  readonly #returning = new Set<string>()
+  #returnUntil = 0
 
   constructor(options: { journal: Journal; now?: () => number }) {
     this.#journal = options.journal
@@ -104,7 +110,7 @@ export class Fleet {
     return this.#names.ownerOf(projectId)
   }
 
-  /** The machine to use when none is named. @throws AioError ORCHESTRATOR_NOT_FOUND, ORCHESTRATOR_OFFLINE, INVALID_INPUT */
+  /** The machine to use when none is named. @throws AioError ORCHESTRATOR_NOT_FOUND, ORCHESTRATOR_OFFLINE, UNAVAILABLE, INVALID_INPUT */
   onlyOne(): Orchestrator {
     const all = this.orchestrators()
     const online = all.filter(({ state }) => state === 'online')
@@ -116,7 +122,7 @@ export class Fleet {
         `There are ${online.length} orchestrators online (${online.map(({ name }) => name).join(', ')}), so say which one with orchestratorId. \`aio orchestrators\` lists them.`,
       )
     const [known] = all
-    if (known !== undefined) throw offline(known)
+    if (known !== undefined) throw this.#offline(known)
     throw new AioError(
       'ORCHESTRATOR_NOT_FOUND',
       'No orchestrator has connected to this relay yet. Start one with: aio orchestrator',
@@ -128,10 +134,10 @@ export class Fleet {
     return this.#require(orchestratorId).orchestrator
   }
 
-  /** @throws AioError ORCHESTRATOR_NOT_FOUND, ORCHESTRATOR_OFFLINE */
+  /** @throws AioError ORCHESTRATOR_NOT_FOUND, ORCHESTRATOR_OFFLINE, UNAVAILABLE */
   requireOnline(orchestratorId: string): Orchestrator {
     const orchestrator = this.requireOrchestrator(orchestratorId)
-    if (orchestrator.state === 'offline') throw offline(orchestrator)
+    if (orchestrator.state === 'offline') throw this.#offline(orchestrator)
     return orchestrator
   }
 
@@ -147,8 +153,12 @@ export class Fleet {
 
   /** Takes over what was known before the relay restarted; every machine is offline until it says otherwise. */
   restore({ orchestrators, projects, sessions }: FleetState): void {
-    for (const orchestrator of orchestrators)
+    this.#returnUntil = this.#now() + RETURN_MS
+    for (const orchestrator of orchestrators) {
+      const { state, lastSeenAt } = orchestrator
+      if (state === 'online' || Date.parse(lastSeenAt) > this.#now() - LATELY_MS) this.#returning.add(orchestrator.id)
       this.#hosts.set(orchestrator.id, { orchestrator, commands: undefined, projects: new Map(), sessions: new Map() })
+    }
     for (const { isConflicted: _, ...project } of projects) {
       this.#names.claim(project.id, project.orchestratorId)
       this.#hosts.get(project.orchestratorId)?.projects.set(project.id, project)
@@ -170,6 +180,7 @@ export class Fleet {
       sessions: before?.sessions ?? new Map(),
     }
     this.#hosts.set(id, host)
+    this.#returning.delete(id)
     this.#journal.append({ type: 'orchestrator_joined', orchestratorId: id, orchestrator: host.orchestrator })
     this.#reconcile(host, registration)
     this.#forgetLongOffline()
@@ -302,6 +313,19 @@ export class Fleet {
     )
   }
 
+  #offline({ id, name, lastSeenAt }: Orchestrator): AioError {
+    if (this.#returning.has(id) && this.#now() < this.#returnUntil)
+      return new AioError(
+        'UNAVAILABLE',
+        `The relay has just been started and the orchestrator "${name}" has not come back yet, so nothing was started. Try again in a moment.`,
+        { details: { retryAfterMs: RETRY_AFTER_MS } },
+      )
+    return new AioError(
+      'ORCHESTRATOR_OFFLINE',
+      `The orchestrator "${name}" is offline; it was last seen at ${lastSeenAt}. Start it on that machine with: aio orchestrator`,
+    )
+  }
+
   #forgetLongOffline(): void {
     const gone = [...this.#hosts.values()]
       .filter(({ orchestrator }) => orchestrator.state === 'offline')
@@ -320,11 +344,4 @@ export class Fleet {
 
 function isSame(before: unknown, after: unknown): boolean {
   return before !== undefined && JSON.stringify(before) === JSON.stringify(after)
-}
-
-function offline({ name, lastSeenAt }: Orchestrator): AioError {
-  return new AioError(
-    'ORCHESTRATOR_OFFLINE',
-    `The orchestrator "${name}" is offline; it was last seen at ${lastSeenAt}. Start it on that machine with: aio orchestrator`,
-  )
 }

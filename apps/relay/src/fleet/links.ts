@@ -18,6 +18,7 @@ import type { Journal } from '../journal/journal.ts'
 import type { Fleet } from './fleet.ts'
 import type { Link, LinkBook } from './link-book.ts'
 import type { Mailbox } from './mailbox.ts'
+import type { TakenMarks } from './taken.ts'
 
 /** The relay's side of the connections with orchestrators: registration, fencing, commands down, events up. */
 export class Links {
@@ -27,10 +28,11 @@ export class Links {
   readonly #journal: Journal
   readonly #lifecycle: Lifecycle
   readonly #log: Logger
-  /** Number that each orchestrator's events have been taken up to, in which epoch that was, and which numbering. */
-  readonly #taken = new Map<string, { epoch: number; seq: number; outbox: string | undefined }>()
+  readonly #marks: TakenMarks
   /** What each orchestrator calls the numbering of its events. */
   readonly #outboxes = new Map<string, string | undefined>()
+  /** Where those stand that do not name it: a new process of theirs counts from 1 again. */
+  readonly #unnamed = new Map<string, { epoch: number; seq: number }>()
 
   constructor(options: {
     book: LinkBook
@@ -38,6 +40,7 @@ export class Links {
     inbox: Inbox
     journal: Journal
     lifecycle: Lifecycle
+    marks: TakenMarks
     log: Logger
   }) {
     this.#book = options.book
@@ -45,6 +48,7 @@ export class Links {
     this.#inbox = options.inbox
     this.#journal = options.journal
     this.#lifecycle = options.lifecycle
+    this.#marks = options.marks
     this.#log = options.log
   }
 
@@ -84,11 +88,8 @@ export class Links {
   /** Takes events of an orchestrator, each once (a repeated number is dropped). */
   publish(principal: Principal, { epoch, events }: Publication): void {
     const { orchestratorId } = this.#book.require(principal, epoch)
-    const outbox = this.#outboxes.get(orchestratorId)
-    const taken = this.#taken.get(orchestratorId)
-    // An outbox numbers on over restarts; without a name, a new process begins at 1 again.
-    const isNew = outbox === undefined ? taken?.epoch !== epoch && events[0]?.seq === 1 : taken?.outbox !== outbox
-    let last = isNew ? 0 : (taken?.seq ?? 0)
+    const before = this.#takenBefore(orchestratorId, epoch, events[0]?.seq === 1)
+    let last = before
     for (const { seq, event, lost } of events) {
       // Also with an event that came before: the answer to it may have been lost, and more dropped since.
       if (lost !== undefined) this.#missed(orchestratorId, lost)
@@ -96,7 +97,20 @@ export class Links {
       last = seq
       this.#take(orchestratorId, event)
     }
-    this.#taken.set(orchestratorId, { epoch, seq: last, outbox })
+    const outbox = this.#outboxes.get(orchestratorId)
+    if (outbox === undefined) this.#unnamed.set(orchestratorId, { epoch, seq: last })
+    // In the same write as the events: after a crash both are there or neither, and what comes again is known.
+    else if (last > before) this.#marks.put(orchestratorId, { outbox, seq: last })
+  }
+
+  #takenBefore(orchestratorId: string, epoch: number, beginsAtOne: boolean): number {
+    const outbox = this.#outboxes.get(orchestratorId)
+    if (outbox === undefined) {
+      const taken = this.#unnamed.get(orchestratorId)
+      return taken === undefined || (taken.epoch !== epoch && beginsAtOne) ? 0 : taken.seq
+    }
+    const mark = this.#marks.get(orchestratorId)
+    return mark?.outbox === outbox ? mark.seq : 0
   }
 
   #missed(orchestratorId: string, lost: number): void {

@@ -69,6 +69,7 @@ export class DurableJournal implements Journal {
     const body = JSON.stringify({ ...event, at })
     const onCommitted = (seq: number) => {
       this.head = seq
+      this.#store.tally.eventBytes += body.length
       this.#recent.push({ ...event, position: `${this.epoch}.${seq}`, at }, body.length)
       this.#waiting.wake()
     }

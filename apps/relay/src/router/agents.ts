@@ -19,7 +19,7 @@ export const agentsRouter = router({
     .mutation(
       ({ ctx, input: { commandId, orchestratorId, ...input } }): Promise<AgentInfo> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'install_agent',
           { input, commandId, orchestratorId },
           BUILT_IN_COMMANDS.install_agent.output,

@@ -11,7 +11,7 @@ export const inboxRouter = router({
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Question> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'answer_question',
           { input, commandId },
           BUILT_IN_COMMANDS.answer_question.output,

@@ -26,12 +26,14 @@ export const orchestratorRouter = router({
     .input(z.strictObject({ epoch, lastEventId: z.string().max(100).optional() }))
     .subscription(({ ctx, input }): Handover<TrackedEnvelope<Dispatch>> => {
       const dispatches = ctx.services.links.dispatches(ctx.principal, input.epoch)
-      const idOf = ({ type, commandId }: Dispatch) => (type === 'run' ? commandId : `${commandId}:cancel`)
+      const idOf = ({ type, commandId }: Dispatch) => (type === 'run' ? commandId : `${commandId}:${type}`)
       return pour(dispatches, { peer: ctx.peer, idOf })
     }),
   publish: procedure('orchestrator', { isFrequent: true })
     .input(publicationSchema)
     .mutation(async ({ ctx, input }): Promise<Record<string, never>> => {
+      // What the disk has no time for now waits in the orchestrator, which has a place for it.
+      if (ctx.services.storage.isCongested) await ctx.services.storage.room()
       ctx.services.links.publish(ctx.principal, input)
       // The orchestrator forgets them at this answer.
       await ctx.services.journal.settled()

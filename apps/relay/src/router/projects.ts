@@ -27,7 +27,7 @@ export const projectsRouter = router({
     .mutation(
       ({ ctx, input: { commandId, orchestratorId, ...input } }): Promise<Project> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'create_project',
           { input, commandId, orchestratorId },
           BUILT_IN_COMMANDS.create_project.output,
@@ -38,7 +38,7 @@ export const projectsRouter = router({
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'delete_project'>> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'delete_project',
           { input, commandId },
           BUILT_IN_COMMANDS.delete_project.output,

@@ -11,7 +11,7 @@ export const rootfsRouter = router({
     .query(
       ({ ctx, input }): Promise<RootfsInfo> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'rootfs_info',
           { input: {}, orchestratorId: input?.orchestratorId },
           BUILT_IN_COMMANDS.rootfs_info.output,
@@ -22,7 +22,7 @@ export const rootfsRouter = router({
     .mutation(
       ({ ctx, input: { commandId, orchestratorId } }): Promise<RootfsInfo> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'build_rootfs',
           { input: {}, commandId, orchestratorId },
           BUILT_IN_COMMANDS.build_rootfs.output,

@@ -14,26 +14,22 @@ export const rulesRouter = router({
     .input(BUILT_IN_COMMANDS.revoke_rule.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Rule> =>
-        ctx.services.commands.call(
-          ctx.principal,
-          'revoke_rule',
-          { input, commandId },
-          BUILT_IN_COMMANDS.revoke_rule.output,
-        ),
+        ctx.services.commands.call(ctx, 'revoke_rule', { input, commandId }, BUILT_IN_COMMANDS.revoke_rule.output),
     ),
 })
 
 interface Caller {
   services: Services
   principal: Principal
+  requestId: () => string
 }
 
 async function listOf(
-  { services, principal }: Caller,
+  caller: Caller,
   request: { input: { projectId?: string | undefined; sessionId?: string | undefined }; orchestratorId?: string },
 ): Promise<Rule[]> {
   const { output } = BUILT_IN_COMMANDS.list_rules
-  return await services.commands.call(principal, 'list_rules', request, output)
+  return await caller.services.commands.call(caller, 'list_rules', request, output)
 }
 
 /** Of every machine that is online: the rules of the others cannot be used, nor revoked, before they are back. */

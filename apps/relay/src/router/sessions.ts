@@ -31,7 +31,7 @@ export const sessionsRouter = router({
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'create_session',
           { input, commandId },
           BUILT_IN_COMMANDS.create_session.output,
@@ -42,7 +42,7 @@ export const sessionsRouter = router({
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'terminate_session'>> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'terminate_session',
           { input, commandId },
           BUILT_IN_COMMANDS.terminate_session.output,
@@ -52,12 +52,7 @@ export const sessionsRouter = router({
     .input(BUILT_IN_COMMANDS.fork_session.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
-        ctx.services.commands.call(
-          ctx.principal,
-          'fork_session',
-          { input, commandId },
-          BUILT_IN_COMMANDS.fork_session.output,
-        ),
+        ctx.services.commands.call(ctx, 'fork_session', { input, commandId }, BUILT_IN_COMMANDS.fork_session.output),
     ),
   archives: procedure('viewer')
     .input(
@@ -71,7 +66,7 @@ export const sessionsRouter = router({
     .query(
       ({ ctx, input: { orchestratorId, ...input } = {} }): Promise<Archive[]> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'list_archives',
           { input, orchestratorId },
           BUILT_IN_COMMANDS.list_archives.output,
@@ -82,7 +77,7 @@ export const sessionsRouter = router({
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'restore_session',
           { input, commandId },
           BUILT_IN_COMMANDS.restore_session.output,
@@ -98,19 +93,14 @@ export const sessionsRouter = router({
     .input(BUILT_IN_COMMANDS.pause_session.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
-        ctx.services.commands.call(
-          ctx.principal,
-          'pause_session',
-          { input, commandId },
-          BUILT_IN_COMMANDS.pause_session.output,
-        ),
+        ctx.services.commands.call(ctx, 'pause_session', { input, commandId }, BUILT_IN_COMMANDS.pause_session.output),
     ),
   resume: procedure('operator')
     .input(BUILT_IN_COMMANDS.resume_session.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'resume_session',
           { input, commandId },
           BUILT_IN_COMMANDS.resume_session.output,
@@ -121,7 +111,7 @@ export const sessionsRouter = router({
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'restart_session',
           { input, commandId },
           BUILT_IN_COMMANDS.restart_session.output,
@@ -131,12 +121,7 @@ export const sessionsRouter = router({
     .input(BUILT_IN_COMMANDS.set_limits.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
-        ctx.services.commands.call(
-          ctx.principal,
-          'set_limits',
-          { input, commandId },
-          BUILT_IN_COMMANDS.set_limits.output,
-        ),
+        ctx.services.commands.call(ctx, 'set_limits', { input, commandId }, BUILT_IN_COMMANDS.set_limits.output),
     ),
   stats: procedure('viewer')
     .input(z.strictObject({ sessionId: sessionIdSchema }))
@@ -148,7 +133,7 @@ export const sessionsRouter = router({
     .input(BUILT_IN_COMMANDS.list_egress.input)
     .query(
       ({ ctx, input }): Promise<EgressRecord[]> =>
-        ctx.services.commands.call(ctx.principal, 'list_egress', { input }, BUILT_IN_COMMANDS.list_egress.output),
+        ctx.services.commands.call(ctx, 'list_egress', { input }, BUILT_IN_COMMANDS.list_egress.output),
     ),
   exec: procedure('operator')
     .input(execRequestSchema)

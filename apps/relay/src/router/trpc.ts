@@ -5,8 +5,9 @@ import {
   type ErrorCode,
   type Principal,
   type Role,
+  toAioError,
 } from '@ai-orchestration/protocol'
-import { initTRPC } from '@trpc/server'
+import { initTRPC, type TRPCError } from '@trpc/server'
 import type { Context } from '../context.ts'
 import { explain } from './errors.ts'
 
@@ -50,25 +51,41 @@ export const router = t.router
 
 function calling(access: Access, isFrequent: boolean) {
   return t.procedure.meta({ access, isFrequent }).use(async ({ ctx, type, path, next, getRawInput }) => {
-    const principal = admitOrLog(ctx, access, path)
-    if (type === 'subscription' && ctx.peer === undefined)
-      throw new AioError('INVALID_INPUT', 'Subscriptions are served over the WebSocket at /ws, not over HTTP.')
-    if (type !== 'mutation' || isFrequent) return next({ ctx: { ...ctx, principal } })
-    const { audit, log } = ctx.services
-    const commandId = commandIdOf(await getRawInput())
-    const begin = () => audit.begin({ principal, call: path, commandId, address: ctx.address })
+    const startedAt = performance.now()
+    const { audit, calls, log } = ctx.services
+    const principal = admitted(ctx, { access, isFrequent, type, path, startedAt })
+    if (type !== 'mutation' || isFrequent) {
+      const result = await next({ ctx: { ...ctx, principal } })
+      calls.ended(path, result.ok ? 'ok' : explain(result.error).code, startedAt)
+      return result.ok ? result : told(result, ctx, path)
+    }
+    // One id from the client to the script: that of the command, where there is one.
+    const requestId = commandIdOf(await getRawInput()) ?? ctx.givenId ?? ctx.requestId()
+    const here = { ...ctx, principal, requestId: () => requestId }
+    const begin = () => audit.begin({ principal, call: path, requestId, address: ctx.address })
     // Strangers may not fill the disk: of a public call only one that got through is kept.
     const end = access === 'public' ? undefined : begin()
-    const result = await next({ ctx: { ...ctx, principal } })
+    const result = await next({ ctx: here })
     const outcome = result.ok ? 'ok' : explain(result.error).code
+    calls.ended(path, outcome, startedAt)
     if (end !== undefined) end(outcome)
     else if (result.ok) begin()(outcome)
-    log.info(
-      { requestId: ctx.requestId(), call: path, tokenId: principal.tokenId, by: principal.name, outcome },
-      'state-changing call',
-    )
-    return result
+    log.info({ requestId, call: path, tokenId: principal.tokenId, by: principal.name, outcome }, 'state-changing call')
+    return result.ok ? result : told(result, here, path)
   })
+}
+
+/** What a failed call is answered; a defect of ours goes to the log, and its caller learns under which id. */
+function told<Failed extends { error: TRPCError }>(result: Failed, ctx: Context, call: string): Failed {
+  const { error } = result
+  if (error.cause instanceof AioError || explain(error).code !== 'INTERNAL') return result
+  const requestId = ctx.requestId()
+  ctx.services.log.error({ err: error.cause ?? error, requestId, call }, 'a call failed unexpectedly')
+  throw new AioError(
+    'INTERNAL',
+    `The relay failed at this call; its log says why, under the request id ${requestId}. Try again, and report it if it stays.`,
+    { details: { requestId } },
+  )
 }
 
 /**
@@ -85,18 +102,44 @@ function commandIdOf(input: unknown): string | undefined {
   return commandIdSchema.safeParse(given).data
 }
 
+const CONGESTED_RETRY_MS = 1_000
 const NOBODY: Principal = { tokenId: 'none', name: 'nobody', roles: [] }
 const RANK: Record<Exclude<Role, 'orchestrator'>, number> = { viewer: 1, operator: 2, admin: 3 }
 
-// Who tries what they may not is worth a line, and one who guesses may not fill the log with anything of their choosing.
-function admitOrLog(ctx: Context, access: Access, path: string): Principal {
+interface Asked {
+  access: Access
+  isFrequent: boolean
+  type: 'query' | 'mutation' | 'subscription'
+  path: string
+  startedAt: number
+}
+
+function admitted(ctx: Context, { access, isFrequent, type, path, startedAt }: Asked): Principal {
+  const { calls, draining, log, storage } = ctx.services
   try {
-    return admit(ctx, access)
+    const principal = admit(ctx, access)
+    // Machines may still say how what is under way ended: somebody waits for it.
+    if (draining.isOn && access !== 'orchestrator') throw draining.refusal()
+    if (type === 'mutation' && !isFrequent && storage.isCongested) throw congested()
+    if (type === 'subscription' && ctx.peer === undefined)
+      throw new AioError('INVALID_INPUT', 'Subscriptions are served over the WebSocket at /ws, not over HTTP.')
+    return principal
   } catch (error) {
-    const outcome = error instanceof AioError ? error.code : 'INTERNAL'
-    ctx.services.log.warn({ requestId: ctx.requestId(), call: path, address: ctx.address, outcome }, 'call refused')
+    const { code } = toAioError(error)
+    calls.ended(path, code, startedAt)
+    // Who tries what they may not is worth a line, and one who guesses may not fill the log with anything of their choosing.
+    if (code === 'UNAUTHORIZED' || code === 'FORBIDDEN')
+      log.warn({ requestId: ctx.requestId(), call: path, address: ctx.address, outcome: code }, 'call refused')
     throw error
   }
+}
+
+function congested(): AioError {
+  return new AioError(
+    'UNAVAILABLE',
+    "The relay's disk does not keep up, so nothing was started. Try again in a moment; if it stays, look at the health of its disk.",
+    { details: { retryAfterMs: CONGESTED_RETRY_MS } },
+  )
 }
 
 function admit(ctx: Context, access: Access): Principal {

@@ -13,6 +13,10 @@ export interface WriterOptions {
   /** The database file. */
   path: string
   retention: EventRetention
+  /** Space kept for what must be written on a full disk, in bytes; absent for the usual. */
+  reserveBytes?: number | undefined
+  /** For tests: how much longer each commit takes than it does, in milliseconds, as on a slow disk. */
+  commitDelayMs?: number | undefined
 }
 
 /** What the writer found or made when it opened the database. */
@@ -24,6 +28,8 @@ export interface Opened {
   /** Number of the last event, and of the oldest that is kept. */
   head: number
   first: number
+  /** False when the disk is so full that not even the space for what must be written could be kept. */
+  hasReserve: boolean
   /** Where a damaged database was moved to just now, and what was wrong with it. */
   setAside: { path: string; why: string } | undefined
 }
@@ -35,6 +41,6 @@ export type ToWriter = { type: 'write'; writes: [StatementName, Value[]][] } | {
 export type FromWriter =
   | { type: 'opened'; opened: Opened }
   | { type: 'refused'; code: ErrorCode; message: string }
-  | { type: 'written'; firstSeq: number; firstKept: number }
+  | { type: 'written'; firstSeq: number; firstKept: number; commitMs: number; hasReserve: boolean }
   | { type: 'failed'; message: string }
   | { type: 'untidy'; message: string }

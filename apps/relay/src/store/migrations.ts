@@ -35,4 +35,6 @@ export const MIGRATIONS: readonly string[] = [
   -- Which token asked, for whoever carries the command out; not known of commands from before.
   ALTER TABLE commands ADD COLUMN by_token TEXT;
   `,
+  // Every call has an id, which is that of its command where it has one.
+  'ALTER TABLE audit RENAME COLUMN command_id TO request_id',
 ]

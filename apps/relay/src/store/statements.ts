@@ -15,7 +15,7 @@ export const STATEMENTS = {
   putToken: 'INSERT INTO tokens (id, body) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body',
   addToken: 'INSERT INTO tokens (id, body) VALUES (?, ?) ON CONFLICT (id) DO NOTHING',
   dropToken: 'DELETE FROM tokens WHERE id = ?',
-  beginAudit: `INSERT INTO audit (id, at, token_id, by_name, call, command_id, address) VALUES (?, ?, ?, ?, ?, ?, ?)
+  beginAudit: `INSERT INTO audit (id, at, token_id, by_name, call, request_id, address) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING`,
   endAudit: 'INSERT INTO audit_ends (id, at, outcome) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING',
 } as const

@@ -3,6 +3,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { toAioError } from '@ai-orchestration/protocol'
 import { ulid } from 'ulid'
+import { Reserve } from '../disk/reserve.ts'
 import { lockDatabase, openDatabase, reopenDatabase, type SetAside } from './database.ts'
 import { EventLog } from './event-log.ts'
 import type { FromWriter, Opened, ToWriter, WriterOptions } from './messages.ts'
@@ -12,12 +13,14 @@ const HOUSEKEEPING_MS = 60_000
 const DAY_MS = 24 * 3_600_000
 const COMMANDS_KEPT_MS = 8 * DAY_MS // C-3 promises seven days; the eighth is for clocks that disagree
 const AUDIT_KEPT_MS = 400 * DAY_MS
+const FULL = 13 // SQLITE_FULL
 const FORGET_AT_ONCE = 1_000 // rows per turn of housekeeping, so that a batch waits no longer than that takes
 
 class Writer {
   readonly #path: string
   readonly #options: WriterOptions
   readonly #lock: DatabaseSync
+  readonly #reserve: Reserve
   #database: DatabaseSync
   #events: EventLog
   #statements = new Map<StatementName, StatementSync>()
@@ -29,6 +32,7 @@ class Writer {
     this.#options = options
     this.#path = options.path
     this.#lock = lockDatabase(options.path)
+    this.#reserve = new Reserve(`${options.path}.reserve`, options.reserveBytes)
     const { database, setAside } = openDatabase(options.path)
     this.#database = database
     this.#events = new EventLog(database, options.retention)
@@ -36,22 +40,27 @@ class Writer {
   }
 
   /** Writes a batch in one transaction, with one fsync. @throws Error of SQLite; then none of it was written. */
-  write(writes: readonly [StatementName, Value[]][]): { firstSeq: number; firstKept: number } {
+  write(writes: readonly [StatementName, Value[]][]): Omit<Extract<FromWriter, { type: 'written' }>, 'type'> {
     this.#reopenIfSuspect()
     const back = this.#events.mark()
     const firstSeq = this.#events.head + 1
+    let startedAt = 0
     try {
       this.#database.exec('BEGIN IMMEDIATE')
       for (const [name, values] of writes) this.#run(name, values)
       this.#events.trim(Date.now())
+      startedAt = performance.now()
+      pause(this.#options.commitDelayMs)
       this.#database.exec('COMMIT')
     } catch (error) {
       this.#isSuspect = true
       back()
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      if (isFull(error)) this.#reserve.free() // for the next attempt, without what is new
       throw error
     }
-    return { firstSeq, firstKept: this.#events.first }
+    const commitMs = performance.now() - startedAt
+    return { firstSeq, firstKept: this.#events.first, commitMs, hasReserve: this.#reserve.make() }
   }
 
   /** Forgets what is too old, a little at a time. */
@@ -85,6 +94,7 @@ class Writer {
       origin: this.#meta('origin') === 'corruption' ? 'corruption' : 'fresh',
       head: this.#events.head,
       first: this.#events.first,
+      hasReserve: this.#reserve.make(),
       setAside,
     }
   }
@@ -123,6 +133,16 @@ class Writer {
     this.#statements = new Map()
     this.#isSuspect = false
   }
+}
+
+function isFull(error: unknown): boolean {
+  const code: unknown = error instanceof Error ? Reflect.get(error, 'errcode') : undefined
+  return typeof code === 'number' && (code & 0xff) === FULL
+}
+
+// This thread waits, as it does for the disk.
+function pause(ms: number | undefined): void {
+  if (ms !== undefined) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
 function say(message: FromWriter): void {

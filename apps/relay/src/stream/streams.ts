@@ -41,6 +41,9 @@ export class Streams {
     this.#book = options.book
   }
 
+  /** Terminals and execs that are open. */
+  count = 0
+
   /** One viewer of a session's terminal. A size is heeded only from those who may also write. @throws AioError */
   async *terminal(
     principal: Principal,
@@ -187,19 +190,24 @@ export class Streams {
     for (const frame of frames) board.receive(frame)
   }
 
-  #deliver<Item extends TerminalItem | ExecItem | StatsItem | ChatItem>(
+  async *#deliver<Item extends TerminalItem | ExecItem | StatsItem | ChatItem>(
     board: Switchboard,
     streamId: string,
     flow: Flow<Item>,
     call: StreamCall,
   ): AsyncGenerator<Item, void> {
-    return flow.items({
-      grant: (bytes) => {
-        if (board.get(streamId) !== undefined) board.order({ type: 'credit', streamId, bytes })
-      },
-      drained: () => call.peer?.drained() ?? Promise.resolve(),
-      signal: call.signal ?? new AbortController().signal,
-    })
+    this.count += 1
+    try {
+      yield* flow.items({
+        grant: (bytes) => {
+          if (board.get(streamId) !== undefined) board.order({ type: 'credit', streamId, bytes })
+        },
+        drained: () => call.peer?.drained() ?? Promise.resolve(),
+        signal: call.signal ?? new AbortController().signal,
+      })
+    } finally {
+      this.count -= 1
+    }
   }
 
   #boardOf(sessionId: string): Switchboard {

@@ -43,12 +43,15 @@ export class TestRelay {
       allowedOrigins: ['https://aio.example.org'],
       aioHome: home,
       retention: { maxEvents: 1_000_000, maxBytes: 2 ** 30, maxAgeMs: 7 * 24 * 3_600_000 },
+      drainMs: 0,
       logLevel: 'silent',
       webDir: join(home, 'web'),
       isSupervised: false,
       ...options.config,
     }
-    return new TestRelay(await startRelay(config, pino({ level: 'silent' }), options), home, options.home !== undefined)
+    const disk = { reserveBytes: 64 * 1024, ...options.disk } // each test makes its own
+    const relay = await startRelay(config, pino({ level: 'silent' }), { ...options, disk })
+    return new TestRelay(relay, home, options.home !== undefined)
   }
 
   get port(): number {
