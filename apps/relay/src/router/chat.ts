@@ -52,7 +52,7 @@ export const chatRouter = router({
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'prompt_session'>> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'prompt_session',
           { input, commandId },
           BUILT_IN_COMMANDS.prompt_session.output,
@@ -62,19 +62,14 @@ export const chatRouter = router({
     .input(BUILT_IN_COMMANDS.cancel_prompt.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'cancel_prompt'>> =>
-        ctx.services.commands.call(
-          ctx.principal,
-          'cancel_prompt',
-          { input, commandId },
-          BUILT_IN_COMMANDS.cancel_prompt.output,
-        ),
+        ctx.services.commands.call(ctx, 'cancel_prompt', { input, commandId }, BUILT_IN_COMMANDS.cancel_prompt.output),
     ),
   setOption: procedure('operator')
     .input(BUILT_IN_COMMANDS.set_chat_option.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'set_chat_option'>> =>
         ctx.services.commands.call(
-          ctx.principal,
+          ctx,
           'set_chat_option',
           { input, commandId },
           BUILT_IN_COMMANDS.set_chat_option.output,
