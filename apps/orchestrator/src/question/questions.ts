@@ -10,7 +10,7 @@ import {
   questionSchema,
   type RuleMatch,
 } from '@ai-orchestration/protocol'
-import { ulid } from 'ulid'
+import { monotonicFactory } from 'ulid'
 import type { Journal } from '../journal/journal.ts'
 import type { Logger } from '../log.ts'
 import type { Rules } from './rules.ts'
@@ -43,6 +43,8 @@ export class Questions implements Disposable {
   readonly #log: Logger
   readonly #orchestratorId: string
   readonly #now: () => number
+  /** Ids sort by when they were asked, also those of one millisecond. */
+  readonly #newId = monotonicFactory()
   /** By id, oldest first. */
   readonly #questions = new Map<string, Question>()
   /** Those whose answer is being written: another one comes too late. */
@@ -103,7 +105,7 @@ export class Questions implements Disposable {
     const now = this.#now()
     const parsed = questionSchema.safeParse({
       ...draft,
-      id: ulid(now),
+      id: this.#newId(now),
       orchestratorId: this.#orchestratorId,
       createdAt: new Date(now).toISOString(),
       state: 'pending',
