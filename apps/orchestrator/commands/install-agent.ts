@@ -4,6 +4,13 @@ import { defineCommand } from '../src/command/define-command.ts'
 /** `install_agent`: installs or updates an agent from npm; sessions that run keep the version they started with. */
 export const command = defineCommand(
   BUILT_IN_COMMANDS.install_agent,
-  async ({ agent, version }, { agents, steps }) =>
-    await agents.install(agent, version, (percent, message) => steps.progress(percent, message), steps.signal),
+  async ({ agent, version }, { agents, sessions, steps }) => {
+    const info = await agents.install(agent, version, {
+      progress: (percent, message) => steps.progress(percent, message),
+      signal: steps.signal,
+      trial: async (directory, argv) => await sessions.tryAgent(directory, argv),
+    })
+    await sessions.prune()
+    return info
+  },
 )

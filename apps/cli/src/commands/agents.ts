@@ -1,3 +1,4 @@
+import type { AgentInfo } from '@ai-orchestration/protocol'
 import type { Cli } from '../cli.ts'
 import { table } from '../output/table.ts'
 import { showProgress } from '../progress.ts'
@@ -18,13 +19,18 @@ export async function listAgents(cli: Cli): Promise<void> {
         agents.map((agent) => [
           agent.id,
           agent.ready ? 'yes' : 'no',
-          agent.version ?? '-',
+          versionOf(agent),
           orchestrator,
           agent.ready ? '' : (agent.reason ?? ''),
         ]),
       ),
     ),
   )
+}
+
+/** `aio agents update <agent> [--to version]` */
+export async function updateAgent(cli: Cli, agent: string, { to }: { to?: string }): Promise<void> {
+  await installAgent(cli, to === undefined ? agent : `${agent}@${to}`)
 }
 
 /** `aio agents install <agent>[@version]` */
@@ -45,4 +51,9 @@ export async function installAgent(cli: Cli, wanted: string): Promise<void> {
     const done = `${name}${installed === undefined ? '' : ` ${installed}`} is installed.`
     return ready || reason === undefined ? done : `${done} ${reason}`
   })
+}
+
+function versionOf({ version, pinnedVersion }: AgentInfo): string {
+  if (version === undefined) return '-'
+  return pinnedVersion === undefined || pinnedVersion === version ? version : `${version} (pinned: ${pinnedVersion})`
 }

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
-import { AioError, describeIssues, slugSchema } from '@ai-orchestration/protocol'
-import { parse, TomlError } from 'smol-toml'
+import { dirname, join } from 'node:path'
+import { slugSchema } from '@ai-orchestration/protocol'
 import { z } from 'zod'
+import { parseToml } from '../disk/parse-toml.ts'
 import { hostPatternSchema } from '../door/egress-settings.ts'
 
 const text = z.string().min(1)
@@ -10,22 +11,35 @@ const innerPath = text.refine((path) => !path.startsWith('/') && !path.split('/'
   error: 'must be a relative path without ..',
 })
 
+/** `{arch}` is x64 or arm64. */
+const forThisMachine = text.transform((value) => value.replaceAll('{arch}', process.arch))
+
 const packageSchema = z.strictObject({
   /** npm package. */
-  name: text.regex(/^(@[a-z0-9][a-z0-9._-]*\/)?[a-z0-9][a-z0-9._-]*$/, { error: 'must be the name of an npm package' }),
-  version: text.regex(/^[0-9A-Za-z][0-9A-Za-z.+-]*$/, { error: 'must be a version or a tag such as latest' }),
+  name: forThisMachine.pipe(
+    text.regex(/^(@[a-z0-9][a-z0-9._-]*\/)?[a-z0-9][a-z0-9._-]*$/, { error: 'must be the name of an npm package' }),
+  ),
+  version: text.regex(/^\d+\.\d+\.\d+[0-9A-Za-z.+-]*$/, { error: 'must be an exact version such as 2.1.330' }),
+  /** File with the checksums of that version and of all it needs, relative to this one. */
+  lock: forThisMachine.pipe(innerPath).optional(),
   /** Oldest version that works with the seeds and arguments here. */
   minimumVersion: z.string().regex(/^\d+\.\d+\.\d+$/, { error: 'must be a version such as 2.1.0' }),
   /** Name of the program, as it is found on the container's PATH. */
   program: slugSchema,
   /** Where the program is after an installation; the first that exists is taken. */
-  binaries: z.array(innerPath).min(1),
+  binaries: z.array(forThisMachine.pipe(innerPath)).min(1),
+  /** Arguments with which it ends by itself and shows that it runs. */
+  check: z.array(z.string()).default(['--version']),
+  /** Leave out what npm calls optional. */
+  withoutOptional: z.boolean().default(false),
+  /** Other entries whose programs it needs. */
+  requires: z.array(slugSchema).default([]),
 })
 
-/** One agent as `agents.toml` describes it; the file itself explains each field. */
-export const agentSchema = z.strictObject({
+const fieldsSchema = z.strictObject({
   name: text,
-  argv: z.array(text).min(1),
+  /** Absent for what is no agent but a part that agents need. */
+  argv: z.array(text).min(1).optional(),
   prompt: z
     .array(text)
     .refine((args) => args.some((arg) => arg.includes('{prompt}')), { error: 'must hold {prompt}' })
@@ -50,7 +64,15 @@ export const agentSchema = z.strictObject({
   env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
   seed: z.record(innerPath, z.record(z.string(), z.json())).default({}),
 })
-export type AgentDefinition = z.infer<typeof agentSchema>
+/** One agent as `agents.toml` describes it; the file itself explains each field. */
+export const agentSchema = fieldsSchema.refine(({ argv, package: source }) => (argv ?? source) !== undefined, {
+  path: ['argv'],
+  error: 'must say how the agent is started; only a part that comes from a package has none',
+})
+export type AgentDefinition = z.infer<typeof agentSchema> & {
+  /** Where the lock file of its package lies. */
+  lockFile?: string
+}
 export type AgentPackage = z.infer<typeof packageSchema>
 
 /**
@@ -63,17 +85,11 @@ export async function readAgentFile(path: string): Promise<Map<string, AgentDefi
     if (error.code === 'ENOENT') return ''
     throw error
   })
-  const parsed = z.record(slugSchema, agentSchema).safeParse(parseToml(source, path))
-  if (!parsed.success)
-    throw new AioError('INVALID_INPUT', `${path} is not a valid list of agents. ${describeIssues(parsed.error)}`)
-  return new Map(Object.entries(parsed.data))
-}
-
-function parseToml(source: string, path: string): unknown {
-  try {
-    return parse(source)
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error
-    throw new AioError('INVALID_INPUT', `${path} is not TOML: ${error.message}`, { cause: error })
-  }
+  const agents = Object.entries(parseToml(path, source, z.record(slugSchema, agentSchema)))
+  return new Map(
+    agents.map(([id, agent]) => {
+      const lock = agent.package?.lock
+      return [id, lock === undefined ? agent : { ...agent, lockFile: join(dirname(path), lock) }]
+    }),
+  )
 }

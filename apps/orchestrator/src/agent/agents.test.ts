@@ -35,10 +35,16 @@ describe('which agent a session gets', () => {
       agent: 'shell',
       notice: expect.stringContaining('aio agents install claude'),
     })
-    expect(agents.list()).toMatchObject([
+    expect(agents.list().slice(0, 2)).toMatchObject([
       { id: 'shell', installed: true, ready: true },
       { id: 'claude', installed: false, ready: false },
     ])
+  })
+
+  it('is never a part that agents need', async () => {
+    const agents = await openAgents('key')
+    expect(agents.list().find(({ id }) => id === 'node')).toMatchObject({ isPart: true, installed: false })
+    expect(() => agents.choose('node')).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }))
   })
 
   it('is a shell while there is no credential, and Claude Code once there is', async () => {
@@ -145,14 +151,22 @@ describe("a person's own agents.toml", () => {
       '[mine]\nname = "Mine"\nargv = ["mine", "{workspace}"]\nprompt = ["{prompt}"]\n[shell]\nname = "Zsh"\nargv = ["zsh"]\n',
     )
     const agents = await openAgents()
-    expect(agents.list().map(({ name }) => name)).toEqual(['Zsh', 'Claude Code', 'Mine'])
+    expect(agents.list().map(({ name }) => name)).toEqual([
+      'Zsh',
+      'Claude Code',
+      'Codex',
+      'OpenCode',
+      "Claude Code's Agent Client Protocol",
+      'Node.js',
+      'Mine',
+    ])
     expect(agents.launch('mine', { prompt: 'p', workspace, interface: 'terminal', permissions: 'allow' }).argv).toEqual(
       ['mine', workspace, 'p'],
     )
   })
 
   it.each([
-    ['[mine\n', 'not TOML'],
+    ['[mine\n', 'not valid TOML'],
     ['[mine]\nname = "Mine"\n', 'mine.argv'],
     ['[mine]\nname = "Mine"\nargv = ["x"]\nprompt = ["-p"]\n', 'mine.prompt'],
     ['[mine]\nname = "Mine"\nargv = ["x"]\n[mine.seed."../../etc/passwd"]\na = 1\n', 'mine.seed'],

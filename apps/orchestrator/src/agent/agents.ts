@@ -10,7 +10,7 @@ import type { HostPattern } from '../door/target.ts'
 import type { Logger } from '../log.ts'
 import { type AgentDefinition, readAgentFile } from './agent-file.ts'
 import { fill, fillJson } from './fill.ts'
-import { Installation, type Progress } from './installation.ts'
+import { Installation, type Wanted } from './installation.ts'
 
 const SHIPPED = fileURLToPath(new URL('../../config/agents.toml', import.meta.url))
 /** What an agent presents at the door in place of a credential; it opens nothing. */
@@ -74,7 +74,7 @@ export class Agents {
     const { config, log } = services
     const own = await readAgentFile(join(config.aioHome, 'agents.toml'))
     const agents = new Agents(new Map([...(await readAgentFile(SHIPPED)), ...own]), config, log)
-    await mkdir(join(agents.agentsDir, 'bin'), { recursive: true })
+    await agents.#installation.open()
     return agents
   }
 
@@ -93,7 +93,9 @@ export class Agents {
   choose(requested?: string, projectDefault?: string): { agent: string; notice?: string } {
     const wanted = requested ?? projectDefault
     if (wanted !== undefined) {
-      this.#require(wanted)
+      const { argv, name } = this.#require(wanted)
+      if (argv === undefined)
+        throw new AioError('INVALID_INPUT', `${name} is no agent but a part of others, so no session can run it.`)
       const { ready, reason } = this.#info(wanted)
       if (!ready) throw new AioError('AGENT_NOT_READY', reason ?? `The agent ${wanted} is not ready.`)
       return { agent: wanted }
@@ -114,7 +116,7 @@ export class Agents {
     const agent = this.#require(agentId)
     const values = this.#values(options.workspace, agent, options.permissions)
     const isChat = options.interface === 'chat'
-    const argv = (isChat ? this.#chatOf(agent).argv : agent.argv).map((argument) => fill(argument, values))
+    const argv = (isChat ? this.#chatOf(agent).argv : (agent.argv ?? [])).map((argument) => fill(argument, values))
     const { prompt } = options
     if (!isChat && prompt !== undefined && prompt !== '') argv.push(...promptArguments(agent, prompt, values))
     const variables = { ...agent.env, ...(isChat ? agent.chat?.env : {}) }
@@ -148,28 +150,54 @@ export class Agents {
   }
 
   /**
-   * Installs an agent, or another version of it, for new sessions; one installation runs at a time.
+   * Installs an agent with the parts it needs, or another version of it, for containers that are started from now on; one
+   * installation runs at a time.
    *
+   * @param version the pinned one when absent.
    * @throws AioError INVALID_INPUT when there is nothing to install; EXEC_ERROR, AGENT_NOT_READY as it fails.
    */
   async install(
     agentId: string,
     version: string | undefined,
-    progress: Progress,
-    signal?: AbortSignal,
+    options: Pick<Wanted, 'progress' | 'signal' | 'trial'>,
   ): Promise<AgentInfo> {
     const { package: source, name } = this.#require(agentId)
     if (source === undefined)
       throw new AioError('INVALID_INPUT', `${name} comes with the system; there is nothing to install.`)
     const before = this.#lastInstall
-    const installing = before.then(() =>
-      this.#installation.install(agentId, source, version ?? source.version, progress, signal),
-    )
+    const installing = before.then(async () => {
+      for (const id of source.requires) if (!this.#info(id).installed) await this.#install(id, undefined, options)
+      await this.#install(agentId, version, options)
+    })
     this.#lastInstall = installing.catch(() => undefined)
-    const installed = await installing
-    this.#log.info({ agent: agentId, version: installed }, 'agent installed')
+    await installing
     for (const listener of this.#listeners) listener()
     return this.#info(agentId)
+  }
+
+  /** The programs that containers are given at /opt/agents/bin. */
+  get programsDir(): string | undefined {
+    return this.#installation.programs
+  }
+
+  /** Removes versions that no container can reach any more. @param pids a process of each container that runs. */
+  async prune(pids: readonly number[]): Promise<void> {
+    const before = this.#lastInstall
+    const pruning = before.then(async () => await this.#installation.prune(pids))
+    this.#lastInstall = pruning.catch(() => undefined)
+    await pruning
+  }
+
+  async #install(
+    agentId: string,
+    version: string | undefined,
+    options: Pick<Wanted, 'progress' | 'signal' | 'trial'>,
+  ): Promise<void> {
+    const { package: source, lockFile: lock } = this.#require(agentId)
+    if (source === undefined) return
+    const wanted = { ...options, agentId, source, lock, version: version ?? source.version }
+    const installed = await this.#installation.install(wanted)
+    this.#log.info({ agent: agentId, version: installed }, 'agent installed')
   }
 
   /** Calls back after the list has changed. Answers how to stop that. */
@@ -178,13 +206,21 @@ export class Agents {
     return () => this.#listeners.delete(listener)
   }
 
+  /** Makes sure that there is such an agent, installed or not. @throws AioError INVALID_INPUT */
+  require(agentId: string): void {
+    this.#require(agentId)
+  }
+
   #info(id: string): AgentInfo {
     const agent = this.#require(id)
     const version = agent.package && this.#installation.version(id, agent.package)
     const installed = agent.package === undefined || version !== undefined
-    const reason = this.#reason(id, agent, installed)
+    const missing = agent.package?.requires.find((part) => !this.#info(part).installed)
+    const reason = this.#reason(id, agent, installed && missing === undefined)
     return {
       ...{ id, name: agent.name, installed, ready: reason === undefined },
+      ...(agent.argv === undefined ? { isPart: true } : {}),
+      ...(agent.package === undefined ? {} : { pinnedVersion: agent.package.version }),
       ...(version === undefined ? {} : { version }),
       ...(reason === undefined ? {} : { reason }),
     }
