@@ -57,6 +57,10 @@ describe('aio rootfs', () => {
     }
     expect(await building).toBe('CANCELLED')
     expect(await versions()).toEqual([])
+    // What has been fetched is there for the next try.
+    expect(
+      (await readdir(join(platform.aioHome, 'rootfs.packages'))).filter((name) => name.endsWith('.deb')).length,
+    ).toBeGreaterThan(50)
     expect(await readFile('/proc/mounts', 'utf8')).not.toContain(platform.aioHome)
     expect(await platform.json<RootfsInfo>('rootfs', 'info')).toMatchObject({ kind: 'skeleton' })
   })
@@ -95,9 +99,18 @@ describe('aio rootfs', () => {
     for (const set of ['CapEff', 'CapPrm', 'CapBnd', 'CapAmb', 'CapInh'])
       expect(status).toMatch(new RegExp(`^${set}:\\s+0{16}$`, 'm'))
     expect(await exec('find', [path, '-type', 'f', '-perm', '/6000'])).toBe('')
+    // Root's directories are root's; a layer of the session's own takes what its user may write.
     expect(
-      await inside('shop_after', 'for d in / /etc /usr /var; do touch $d/x 2>/dev/null && echo $d; done; true'),
+      await inside(
+        'shop_after',
+        'for d in / /etc /usr /var /opt /home; do touch $d/x 2>/dev/null && echo $d; done; true',
+      ),
     ).toBe('')
+    await inside('shop_after', 'echo mine > /usr/local/bin/tool && echo temporary > /var/tmp/t')
+    await platform.json('sessions', 'create', 'shop', 'beside', '--agent', 'shell')
+    expect(await inside('shop_beside', 'ls -A /usr/local/bin /var/tmp')).toBe('/usr/local/bin:\n\n/var/tmp:\n')
+    expect(await exec('find', [join(path, 'usr/local/bin'), '-type', 'f'])).toBe('')
+    await platform.json('sessions', 'terminate', 'shop_beside')
     expect(await inside('shop_after', 'touch /tmp/x /var/tmp/y ~/z && ls /sys/class/net')).toBe('lo\n')
     expect(
       await inside('shop_after', 'cat /etc/hostname /etc/resolv.conf; ls -A /dev /etc/apt/apt.conf.d'),

@@ -25,7 +25,7 @@ async function pretend(script: string): Promise<void> {
 }
 
 const bootstrap = async (signal = new AbortController().signal, progress = (_: unknown, message: string) => message) =>
-  await bootstrapDebian(join(directory, 'root'), { signal, progress })
+  await bootstrapDebian(join(directory, 'root'), { signal, progress, packages: join(directory, 'packages') })
 
 it('names the line that installs mmdebstrap when it is missing', async () => {
   process.env['PATH'] = directory
@@ -66,7 +66,7 @@ it('ends with the process that wanted it, however that ends', async () => {
   const marker = `98764.${process.pid}`
   await pretend(`trap '' TERM; sleep ${marker} & wait`)
   const code = `const { bootstrapDebian } = await import('${import.meta.dirname}/bootstrap.ts')
-    await bootstrapDebian('${directory}/root', { signal: new AbortController().signal, progress: () => undefined })`
+    await bootstrapDebian('${directory}/root', { signal: new AbortController().signal, progress: () => undefined, packages: '${directory}/packages' })`
   const parent = spawn(process.execPath, ['--input-type=module', '--eval', code], { stdio: 'ignore' })
   await expect.poll(async () => await linesWith(`sleep\0${marker}`), { timeout: 20_000 }).toHaveLength(1)
   parent.kill('SIGKILL')

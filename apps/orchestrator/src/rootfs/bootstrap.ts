@@ -1,4 +1,5 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { AioError } from '@ai-orchestration/protocol'
 import { cleanEnv, redactUrls, run } from '../process/run.ts'
@@ -9,12 +10,19 @@ import { BuildProgress } from './build-progress.ts'
 /** Fills an absent directory with a distribution that has the programs sessions need. */
 export type Bootstrap = (
   directory: string,
-  options: { signal: AbortSignal; progress: (percent: number | undefined, message: string) => void },
+  options: {
+    signal: AbortSignal
+    progress: (percent: number | undefined, message: string) => void
+    /** Where downloads are kept for another try; made when absent. */
+    packages: string
+  },
 ) => Promise<void>
 
 /** Beside the essential packages and apt; tini is the first process of every container. */
 const PACKAGES = ['git', 'ca-certificates', 'ripgrep', 'curl', 'less', 'procps', 'openssh-client', 'tini']
 
+/** A fetched package is kept for 30 days, in milliseconds. */
+const PACKAGES_KEPT_MS = 30 * 24 * 3_600_000
 /** How many of the last lines are kept to say why a build failed. */
 const KEPT_LINES = 40
 
@@ -23,7 +31,7 @@ const KEPT_LINES = 40
  *
  * @throws AioError EXEC_ERROR when mmdebstrap is missing or fails; the signal's reason when it is aborted.
  */
-export const bootstrapDebian: Bootstrap = async (directory, { signal, progress }) => {
+export const bootstrapDebian: Bootstrap = async (directory, { signal, progress, packages }) => {
   await assertInstalled()
   const sources = await aptSources()
   // How apt reaches its sources, such as through a proxy; it may hold a password.
@@ -31,14 +39,35 @@ export const bootstrapDebian: Bootstrap = async (directory, { signal, progress }
   const settingsFile = `${directory}.apt.conf`
   try {
     await writeFile(settingsFile, settings, { mode: 0o600 })
+    await prepareCache(packages)
     signal.throwIfAborted()
-    await build([`--aptopt=${settingsFile}`, `--include=${PACKAGES.join(',')}`, '--', '', directory, ...sources], {
-      signal,
-      progress,
-    })
+    const archives = '"$1/var/cache/apt/archives"'
+    const kept = [
+      // In the build's own mount namespace: what has been fetched stays, however the build ends.
+      `--setup-hook=mkdir -p ${archives} && mount --bind ${quoted(packages)} ${archives}`,
+      '--skip=essential/unlink',
+      `--customize-hook=umount ${archives}`,
+    ]
+    const args = [...kept, `--aptopt=${settingsFile}`, `--include=${PACKAGES.join(',')}`, '--', '', directory]
+    await build([...args, ...sources], { signal, progress })
   } finally {
     await rm(settingsFile, { force: true })
   }
+}
+
+/** Packages that have lain there for long are out of date, and would be fetched anew. */
+async function prepareCache(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o755 })
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name)
+    const { ctimeMs } = await stat(path)
+    if (Date.now() - ctimeMs > PACKAGES_KEPT_MS) await rm(path, { recursive: true })
+  }
+}
+
+/** One word for a shell, whatever is in it. */
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`
 }
 
 async function assertInstalled(): Promise<void> {
@@ -54,7 +83,10 @@ async function assertInstalled(): Promise<void> {
  * In process and mount namespaces of its own, which end with their first process, and that ends with us: whatever
  * happens, nothing of a build goes on and nothing stays mounted.
  */
-async function build(args: readonly string[], { signal, progress }: Parameters<Bootstrap>[1]): Promise<void> {
+async function build(
+  args: readonly string[],
+  { signal, progress }: Pick<Parameters<Bootstrap>[1], 'signal' | 'progress'>,
+): Promise<void> {
   const child = spawnPiped(
     'setpriv',
     [

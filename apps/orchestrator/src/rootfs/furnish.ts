@@ -1,7 +1,11 @@
-import { appendFile, chmod, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { redactUrls } from '../process/run.ts'
+import { redactUrls, run } from '../process/run.ts'
+import { AGENT_UID } from '../session/uid-range.ts'
 import { AGENT_LINES, SESSION_FILES } from './skeleton.ts'
+
+/** Belong to the user of sessions. */
+const OWN_DIRECTORIES = ['usr/local', 'srv']
 
 /**
  * Makes a root filesystem for sessions out of a distribution that was just installed: their user, what is mounted on,
@@ -13,9 +17,9 @@ export async function furnishRootfs(root: string): Promise<void> {
     await mkdir(join(root, directory), { recursive: true, mode: 0o755 })
   // runc 1.1 takes the mode of a tmpfs from what it is mounted on.
   await chmod(join(root, 'tmp'), 0o1777)
-  // The root is read-only and /tmp is not.
-  await rm(join(root, 'var/tmp'), { recursive: true, force: true })
-  await symlink('../tmp', join(root, 'var/tmp'))
+  // Where programs of a person's own are put without a package manager. Never a directory that something is mounted in.
+  for (const directory of OWN_DIRECTORIES) await mkdir(join(root, directory), { recursive: true, mode: 0o755 })
+  await run('chown', ['-R', `${AGENT_UID}:${AGENT_UID}`, '--', ...OWN_DIRECTORIES.map((name) => join(root, name))])
   await appendFile(join(root, 'etc/passwd'), `${AGENT_LINES.passwd}\n`)
   await appendFile(join(root, 'etc/group'), `${AGENT_LINES.group}\n`)
   for (const [path, content] of Object.entries(SESSION_FILES)) {

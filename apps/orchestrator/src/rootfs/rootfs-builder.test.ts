@@ -57,6 +57,11 @@ describe('a build', () => {
     const second = await machine.create({ projectId: 'demo', name: 'second' })
     expect([await marker(first.id), await marker(second.id)]).toEqual(['one', 'two'])
     expect(await readdir(versions)).toHaveLength(2)
+    expect(await machine.inside(first.id, 'echo mine > /usr/local/x; touch /usr/bin/y /opt/z')).toMatchObject({
+      exitCode: 1,
+      out: expect.stringMatching(/\/usr\/bin\/y[\s\S]*\/opt\/z/),
+    })
+    expect((await machine.inside(second.id, 'cat /usr/local/x')).out).toContain('No such file')
     await machine.inside(first.id, 'git commit -q --allow-empty -m home')
     await machine.sessions.bringHome(first.id)
     expect(await machine.git('demo', 'log', '-1', '--format=%s', 'feature/first')).toBe('home')
@@ -67,6 +72,7 @@ describe('a build', () => {
     await machine.terminate(first.id)
     expect(await readdir(versions)).toHaveLength(1)
     expect(await marker(second.id)).toBe('two')
+    expect(mountPoints().filter((path) => path.includes('/root-'))).toHaveLength(1)
     expect((await stateOfDisk()).mounts).toHaveLength(1)
   })
 

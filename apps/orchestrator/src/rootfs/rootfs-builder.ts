@@ -4,6 +4,7 @@ import { AioError, type RootfsInfo } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
 import { run } from '../process/run.ts'
 import type { HelperContainers } from '../session/helper.ts'
+import { rootfsInUse, rootfsOf } from '../session/root-layer.ts'
 import type { Runc } from '../session/runc.ts'
 import type { SessionServices } from '../session/services.ts'
 import type { SessionStore } from '../session/session-store.ts'
@@ -19,18 +20,19 @@ const SPACE_BYTES = 640 * 1024 ** 2
 /** What every root filesystem must be able to do, and says in a container before sessions get it. */
 const TRIAL = 'git --version && rg --version && [ "$(id -un)" = agent ]'
 
-interface BuilderServices extends Pick<SessionServices, 'bootstrap' | 'log'> {
+interface BuilderServices extends Pick<SessionServices, 'bootstrap' | 'log' | 'projects'> {
   config: { rootfsDir: string }
   rootfs: RootFilesystem
   helpers: HelperContainers
   runc: Runc
   store: SessionStore
   now: () => Date
+  paths: (sessionId: string) => { bundle: string }
 }
 
 /**
  * Builds root filesystems: each in a directory of its own under `{ROOTFS_DIR}.versions`, with ROOTFS_DIR a link to the
- * one in use, which is switched at once. One that a container still runs on stays until none does.
+ * one in use, which is switched at once. One that a session lies on stays until the session is removed.
  */
 export class RootfsBuilder {
   readonly #services: BuilderServices
@@ -53,7 +55,7 @@ export class RootfsBuilder {
       path: source ?? path,
       // The packages of the skeleton are those of this machine.
       ...(await readFacts(source ?? '/')),
-      inUseBy: await this.#sessionsOn(path),
+      inUseBy: await this.#sessionsOn(path, source),
     }
   }
 
@@ -104,6 +106,7 @@ export class RootfsBuilder {
         await bootstrap(version, {
           signal: steps.signal,
           progress: (percent, message) => steps.progress(percent, message),
+          packages: `${this.#link}.packages`,
         }),
       async () => {
         if (!isInUse) await removeTree(version)
@@ -182,7 +185,7 @@ export class RootfsBuilder {
   }
 
   async #prune(): Promise<void> {
-    const { rootfs, runc, store, helpers } = this.#services
+    const { rootfs, runc, store, helpers, projects } = this.#services
     if (this.#isBuilding) return
     const versions = ((await unlessMissing(readdir(this.#versions))) ?? []).map((name) => join(this.#versions, name))
     const current = await identityOf(this.#link)
@@ -192,7 +195,8 @@ export class RootfsBuilder {
     // One that is about to start may have been told of any of them; the next occasion is soon enough.
     if (!helpers.isIdle || store.list().some(({ session }) => session.state === 'starting')) return
     const pids = (await runc.list()).map(({ pid }) => pid).filter((pid) => pid > 0)
-    const inUse = new Set(await Promise.all([...pids.map(rootOf), identityOf(rootfs.current.path)]))
+    const held = [...(await rootfsInUse(projects)), rootfs.current.path]
+    const inUse = new Set(await Promise.all([...pids.map(rootOf), ...held.map(identityOf)]))
     for (const { path, id } of unused) {
       if (this.#isBuilding) return
       if (inUse.has(id)) continue
@@ -201,11 +205,18 @@ export class RootfsBuilder {
     }
   }
 
-  async #sessionsOn(path: string): Promise<string[]> {
+  async #sessionsOn(path: string, source: string | undefined): Promise<string[]> {
+    const { store, paths } = this.#services
     const wanted = await identityOf(path)
-    const running = this.#services.store.list().filter(({ session }) => session.state === 'running')
-    const roots = await Promise.all(running.map(async ({ process }) => process && (await rootOf(process.pid))))
-    return running.filter((_, index) => roots[index] === wanted).map(({ session }) => session.id)
+    const running = store.list().filter(({ session }) => session.state === 'running')
+    const isOn = await Promise.all(
+      running.map(async ({ session, process }) => {
+        const own = rootfsOf(paths(session.id).bundle)
+        if (own !== undefined) return own === source
+        return process !== undefined && (await rootOf(process.pid)) === wanted
+      }),
+    )
+    return running.filter((_, index) => isOn[index]).map(({ session }) => session.id)
   }
 }
 

@@ -87,6 +87,11 @@ export class RootFilesystem {
     return await mountRootfs(this.#place, directory)
   }
 
+  /** Where a session's own root is mounted, in a place that its user can reach. */
+  placeOf(sessionId: string): string {
+    return join(this.#place, `root-${shortHash(sessionId)}`)
+  }
+
   /** Takes back what {@link mount} did; containers that run on it keep it. */
   async unmount(directory: string): Promise<void> {
     const path = mountpointOf(this.#place, directory)

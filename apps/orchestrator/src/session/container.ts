@@ -17,6 +17,8 @@ export interface ContainerSpec {
   env: Readonly<Record<string, string>>
   hasTerminal: boolean
   rootfs: string
+  /** True when the root filesystem is the container's own to write to. */
+  isRootWritable?: boolean
   binds: readonly Bind[]
   limits: Limits
   /** First id of its range on the host. */
@@ -67,7 +69,7 @@ export function containerConfig(spec: ContainerSpec): object {
   return {
     ociVersion: '1.0.2',
     hostname: spec.hostname,
-    root: { path: spec.rootfs, readonly: true },
+    root: { path: spec.rootfs, readonly: spec.isRootWritable !== true },
     process: {
       terminal: spec.hasTerminal,
       user: { uid: AGENT_UID, gid: AGENT_UID },

@@ -8,13 +8,13 @@ const DEADLINE_MS = 120_000
 const BYTES_PER_FILE = 16_384
 
 /**
- * What a session's layer and home take on disk, in bytes; empty files count as well, since a disk can run out of those.
+ * What a session's layers and home take on disk, in bytes; empty files count as well, since a disk can run out of those.
  * Only names and sizes are looked at, by a program that follows no links.
  */
 export async function diskUsage({ bundle }: SessionPaths): Promise<number> {
   const count = async (...options: string[]) => {
-    const args = ['du', '--summarize', '--one-file-system', ...options, '--', 'upper', 'home']
-    // Files come and go meanwhile, which du complains of.
+    const args = ['du', '--summarize', '--one-file-system', ...options, '--', 'upper', 'home', 'root/upper']
+    // Files come and go meanwhile, and not every session has a root of its own, which du complains of.
     const { stdout, exitCode } = await run('nice', ['-n', '19', ...args], {
       cwd: bundle,
       allowFailure: true,

@@ -119,6 +119,7 @@ describe('I-01, I-02 the process', () => {
       limits: DEFAULT_LIMITS,
       uidBase: Number((await readFile(`/proc/${pid}/uid_map`, 'utf8')).trim().split(/\s+/)[1]),
       group: `/aio-${shortHash(machine.run)}-${name}`,
+      isRootOwn: false,
       stateFile: machine.runc.stateFile(name),
     }
     const missing = (of: number, changed: Partial<ExpectedIsolation> = {}) =>

@@ -18,6 +18,8 @@ export interface ExpectedIsolation {
   uidBase: number
   /** Its control group. */
   group: string
+  /** True when its root filesystem is an overlay with a layer of its own; any other is read-only. */
+  isRootOwn: boolean
   /** Where the runtime keeps what it really set up. */
   stateFile: string
 }
@@ -25,7 +27,7 @@ export interface ExpectedIsolation {
 /** Of the runtime's own record of a running container, what a person's safety hangs on. */
 const stateSchema = z.object({
   config: z.object({
-    readonlyfs: z.literal(true),
+    readonlyfs: z.boolean(),
     no_new_privileges: z.literal(true),
     seccomp: z.object({ default_action: z.number(), syscalls: z.array(z.unknown()).min(1) }),
     devices: z.unknown().optional(),
@@ -44,9 +46,9 @@ export function missingIsolation(pid: number, expected: ExpectedIsolation, cgrou
   const checks = [
     ...processChecks(pid, expected),
     ...NAMESPACES.map((name): Check => [isPrivate(pid, name), `it shares the host's ${name} namespace`]),
-    ...mountChecks(pid),
+    ...mountChecks(pid, expected),
     ...limitChecks(pid, expected, cgroups),
-    [hasSafeSpec(expected.stateFile), "the runtime's own record of it is missing or says something else"] as Check,
+    [hasSafeSpec(expected), "the runtime's own record of it is missing or says something else"] as Check,
   ]
   return checks.flatMap(([isMet, problem]) => (isMet ? [] : [problem]))
 }
@@ -73,15 +75,18 @@ function isRange(map: string, uidBase: number): boolean {
 }
 
 /** Masked paths are mounted over with nothing, read-only ones with themselves. */
-function mountChecks(pid: number): Check[] {
+function mountChecks(pid: number, { isRootOwn }: ExpectedIsolation): Check[] {
   const options = new Map<string, string[]>()
+  let rootType: string | undefined
   for (const line of (readOrUndefined(`/proc/${pid}/mountinfo`) ?? '').split('\n')) {
     const fields = line.split(' ')
     // A later mount at the same place hides the earlier one.
     if (fields[4] !== undefined) options.set(fields[4], fields[5]?.split(',') ?? [])
+    if (fields[4] === '/') rootType = fields[fields.indexOf('-') + 1]
   }
   const open = MASKED_PATHS.filter((path) => existsSync(path) && !options.has(path))
-  const writable = ['/', ...READONLY_PATHS.filter((path) => existsSync(path))].filter(
+  const isOwnRoot = isRootOwn && rootType === 'overlay'
+  const writable = [...(isOwnRoot ? [] : ['/']), ...READONLY_PATHS.filter((path) => existsSync(path))].filter(
     (path) => options.get(path)?.includes('ro') !== true,
   )
   return [
@@ -100,12 +105,13 @@ function limitChecks(pid: number, { limits, group }: ExpectedIsolation, cgroups:
   ]
 }
 
-function hasSafeSpec(path: string): boolean {
-  const text = readOrUndefined(path)
+function hasSafeSpec({ stateFile, isRootOwn }: ExpectedIsolation): boolean {
+  const text = readOrUndefined(stateFile)
   if (text === undefined) return false
   const found = stateSchema.safeParse(JSON.parse(text))
   return (
     found.success &&
+    found.data.config.readonlyfs !== isRootOwn &&
     MASKED_PATHS.every((path) => found.data.config.mask_paths.includes(path)) &&
     READONLY_PATHS.every((path) => found.data.config.readonly_paths.includes(path))
   )

@@ -14,10 +14,18 @@ const SYSTEM_CALLS: Partial<Record<NodeJS.Architecture, readonly number[]>> = {
   arm64: [97, 40, 39],
 }
 
-/** A bind of a directory, or an overlay of a base and a bundle's layers, both seen with their owners mapped. */
+/** A bind of a directory, or an overlay of directories, all seen with their owners mapped. */
 export type MappedMount =
   | { type: 'bind'; source: string; target: string }
-  | { type: 'overlay'; base: string; layers: string; target: string; scratch: string }
+  | {
+      type: 'overlay'
+      /** The upper one first. */
+      lowers: readonly string[]
+      /** Holds the overlay's `upper` and `work`. */
+      layers: string
+      target: string
+      scratch: string
+    }
 
 /**
  * Mounts what belongs to the common range of user ids on disk so that it belongs to another one where it is mounted.
@@ -30,24 +38,29 @@ export async function mountMapped(uidBase: number, mounts: readonly MappedMount[
   for (const mount of mounts)
     for (const target of mount.type === 'bind'
       ? [mount.target]
-      : ['base', 'layers'].map((name) => join(mount.scratch, name)))
+      : scratchNames(mount.lowers).map((name) => join(mount.scratch, name)))
       await mkdir(target, { recursive: true, mode: 0o711 })
   const jobs = mounts.flatMap((mount) =>
     mount.type === 'bind'
       ? ['bind', mount.source, mount.target]
-      : ['overlay', mount.base, mount.layers, mount.target, mount.scratch],
+      : ['overlay', mount.target, mount.scratch, mount.layers, String(mount.lowers.length), ...mount.lowers],
   )
   const numbers = [...calls, UID_BASE, uidBase, UID_COUNT].map(String)
   try {
     await run('perl', [PROGRAM, ...numbers, ...jobs], { errorCode: 'ISOLATION_UNAVAILABLE', timeoutMs: 20_000 })
   } finally {
-    for (const mount of mounts) if (mount.type === 'overlay') await rmdirs(mount.scratch)
+    for (const mount of mounts) if (mount.type === 'overlay') await rmdirs(mount.scratch, mount.lowers)
   }
 }
 
+/** Where `mount-mapped.pl` mounts the layers for a moment. */
+function scratchNames(lowers: readonly string[]): string[] {
+  return ['layers', ...lowers.map((_, index) => `lower${index}`)]
+}
+
 /** Only empty directories: should a layer still be mounted there, nothing of it may go. */
-async function rmdirs(scratch: string): Promise<void> {
-  for (const name of ['base', 'layers', '']) await rmdir(join(scratch, name))
+async function rmdirs(scratch: string, lowers: readonly string[]): Promise<void> {
+  for (const name of [...scratchNames(lowers), '']) await rmdir(join(scratch, name))
 }
 
 /**
@@ -64,7 +77,7 @@ export async function whyUnmappable(directory: string): Promise<string | undefin
     for (const path of [base, join(layers, 'upper'), join(layers, 'work'), target])
       await mkdir(path, { recursive: true })
     await run('chown', [String(UID_BASE), join(layers, 'upper')])
-    await mountMapped(uidBase, [{ type: 'overlay', base, layers, target, scratch }])
+    await mountMapped(uidBase, [{ type: 'overlay', lowers: [base], layers, target, scratch }])
     const { uid } = await stat(target)
     return uid === uidBase ? undefined : 'the kernel did not map the owners of a mounted directory'
   } catch (error) {

@@ -1,7 +1,8 @@
 # Mounts directories with their owners' ids mapped to another range (mount_setattr(2), Linux 5.12 and later), which mount(8)
 # can do from util-linux 2.39 on only, and overlays made of such directories.
 #
-# perl mount-mapped.pl UNSHARE MOUNT UMOUNT FROM TO COUNT (bind SOURCE TARGET | overlay BASE LAYERS TARGET SCRATCH)...
+# perl mount-mapped.pl UNSHARE MOUNT UMOUNT FROM TO COUNT
+#   (bind SOURCE TARGET | overlay TARGET SCRATCH LAYERS COUNT LOWER...)...
 #
 # The first three are the numbers of these system calls. Ids FROM… on disk appear as TO…; the host's root stays itself, for
 # the overlay makes entries in its work directory as root.
@@ -18,7 +19,7 @@ my ($unshare, $mount, $umount, $from, $to, $count, @jobs) = @ARGV;
 my $range = user_namespace();
 while (my $job = shift @jobs) {
     if ($job eq 'bind') { mapped(splice @jobs, 0, 2) }
-    elsif ($job eq 'overlay') { overlay(splice @jobs, 0, 4) }
+    elsif ($job eq 'overlay') { overlay(splice @jobs, 0, 4 + $jobs[3]) }
     else { die "unknown job $job\n" }
 }
 
@@ -59,19 +60,23 @@ sub mapped {
 
 # The overlay keeps its layers; the places where they were mounted are needed for a moment only.
 sub overlay {
-    my ($base, $layers, $target, $scratch) = @_;
-    mapped($base, "$scratch/base");
-    my $is_mounted = eval { mapped($layers, "$scratch/layers"); 1 };
-    my $problem = $@;
-    if ($is_mounted) {
+    my ($target, $scratch, $layers, undef, @lowers) = @_;
+    my @names = map { "lower$_" } 0 .. $#lowers;
+    my @mounted;
+    my $is_mounted = eval {
+        for my $place (['layers', $layers], map { [$names[$_], $lowers[$_]] } 0 .. $#lowers) {
+            mapped($place->[1], "$scratch/$place->[0]");
+            push @mounted, $place->[0];
+        }
         my ($name, $type) = ('aio', 'overlay');
         # Relative, because containers can read these options, and they are not to learn the host's paths.
-        my $options = 'lowerdir=base,upperdir=layers/upper,workdir=layers/work';
-        $is_mounted = chdir($scratch) && syscall($mount + 0, $name, "$target", $type, MS_NOSUID | MS_NODEV, $options) == 0;
-        $problem = "mount $target: $!\n" unless $is_mounted;
-        chdir '/';
-        syscall($umount + 0, "$scratch/layers", MNT_DETACH);
-    }
-    syscall($umount + 0, "$scratch/base", MNT_DETACH);
+        my $options = 'lowerdir=' . join(':', @names) . ',upperdir=layers/upper,workdir=layers/work';
+        chdir $scratch or die "chdir $scratch: $!\n";
+        syscall($mount + 0, $name, "$target", $type, MS_NOSUID | MS_NODEV, $options) == 0 or die "mount $target: $!\n";
+        1;
+    };
+    my $problem = $@;
+    chdir '/';
+    syscall($umount + 0, "$scratch/$_", MNT_DETACH) for @mounted;
     die $problem unless $is_mounted;
 }

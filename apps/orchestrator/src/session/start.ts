@@ -7,6 +7,7 @@ import { type HostProcess, isAlive } from './host-process.ts'
 import { type ExpectedIsolation, isolationError, missingIsolation } from './isolation.ts'
 import { startContainer } from './launch.ts'
 import { openDoor, openDoorAside } from './open-door.ts'
+import { rootfsOf, unmountRoot } from './root-layer.ts'
 import type { SessionRuntime } from './runtime.ts'
 import type { Launch } from './services.ts'
 
@@ -48,6 +49,8 @@ export async function removeContainer(runtime: SessionRuntime, id: string): Prom
   const name = containerIdOf(id)
   await runtime.runc.delete(name)
   await runtime.tmux.kill(name)
+  await runtime.secretFiles.take(id)
+  await unmountRoot(runtime, id)
   await rm(runtime.paths(id).run, { recursive: true, force: true })
 }
 
@@ -59,6 +62,7 @@ export function expectedIsolation(runtime: SessionRuntime, id: string): Expected
     limits: groupLimits(limits ?? DEFAULT_SESSION_LIMITS),
     uidBase: runtime.paths(id).uidBase,
     group: runtime.cgroupOf(name),
+    isRootOwn: rootfsOf(runtime.paths(id).bundle) !== undefined,
     stateFile: runtime.runc.stateFile(name),
   }
 }
