@@ -99,6 +99,7 @@ function terminal() {
         )
         return
       case 'credit':
+      case 'secrets':
       case 'open_chat':
         return
       default:

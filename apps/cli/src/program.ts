@@ -130,6 +130,47 @@ function addProjects(program: Command, run: Runner): void {
       run(flagsOf(self), async (cli) => (await import('./commands/projects.ts')).createProject(cli, name, options)),
     )
   projects
+    .command('show <project>')
+    .description('show the settings of a project')
+    .action((project: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/projects.ts')).showProject(cli, project)),
+    )
+  projects
+    .command('set <project>')
+    .description('change the settings of a project, for sessions made from now on')
+    .option('--title <title>', 'text to show; empty for none')
+    .option('--agent <agent>', 'agent of new sessions; empty for none')
+    .option('--branch <branch>', 'branch that new sessions start from')
+    .option('--env <name=value...>', 'variables of every session')
+    .option('--unset-env <name...>', 'variables to take away')
+    .option('--setup <line...>', 'shell lines to run once per base commit, without network; empty for none')
+    .option('--setup-optional', 'start sessions although the setup failed')
+    .option('--no-setup-optional', 'refuse sessions when the setup failed')
+    .option('--disposable <name...>', 'names that may be lost with a session when git ignores them')
+    .option('--pool <count>', 'containers that wait for the next sessions', countOrNone)
+    .action((project: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/projects.ts')).setProject(cli, project, options)),
+    )
+  const secrets = projects.command('secrets').description("values that only a project's own sessions are given")
+  secrets
+    .command('list <project>')
+    .description('list their names')
+    .action((project: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/secrets.ts')).listSecrets(cli, project)),
+    )
+  secrets
+    .command('set <project> <name>')
+    .description('store one; its value is read from stdin')
+    .action((project: string, name: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/secrets.ts')).setSecret(cli, project, name)),
+    )
+  secrets
+    .command('unset <project> <name>')
+    .description('forget one')
+    .action((project: string, name: string, _, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/secrets.ts')).unsetSecret(cli, project, name)),
+    )
+  projects
     .command('delete <project>')
     .description('move a project to the archives of its machine; refused while it has sessions')
     .option('--force', 'archive and remove its sessions first')
@@ -363,9 +404,16 @@ function addAgents(program: Command, run: Runner): void {
     .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/agents.ts')).listAgents(cli)))
   agents
     .command('install <agent[@version]>')
-    .description('install an agent on the machine')
+    .description('install an agent on the machine, in its pinned version unless another one is given')
     .action((agent: string, _, self) =>
       run(flagsOf(self), async (cli) => (await import('./commands/agents.ts')).installAgent(cli, agent)),
+    )
+  agents
+    .command('update <agent>')
+    .description('move an agent to its pinned version or another one; sessions that run keep theirs')
+    .option('--to <version>', 'exact version; its checksums are recorded when it is first installed')
+    .action((agent: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/agents.ts')).updateAgent(cli, agent, options)),
     )
 }
 
@@ -483,6 +531,10 @@ function duration(text: string): number {
   const ms = parseDuration(text)
   if (ms === undefined) throw new InvalidArgumentError('A time looks like 30 (seconds), 500ms, 5m, 12h or 30d.')
   return ms
+}
+
+function countOrNone(text: string): number {
+  return text === '0' ? 0 : count(text)
 }
 
 function count(text: string): number {

@@ -8,7 +8,7 @@ export const command = defineCommand(
     const session = await sessions.create(input, steps)
     await chats.promptNew(session, { id: commandId, text: input.prompt, by: by.name })
     // Not waited for: the next session starts from what this brings.
-    void projects.refresh(input.projectId)
+    void projects.refresh(input.projectId).then(async () => await sessions.warm(input.projectId))
     return session
   },
 )

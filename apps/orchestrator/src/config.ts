@@ -127,6 +127,8 @@ export interface OrchestratorConfig {
   /** `address:port` in the spelling of the door: exceptions from the addresses that no session may reach. */
   egressAllowAddresses: readonly string[]
   gateway: { apiKey: string | undefined; oauthToken: string | undefined; upstream: string }
+  /** A variable that a project's secret may be read from; `undefined` for those that are settings of the platform. */
+  secretVariable: (name: string) => string | undefined
 }
 
 /**
@@ -166,6 +168,8 @@ export function loadConfig(env: Record<string, string | undefined>): Orchestrato
       oauthToken: data.CLAUDE_CODE_OAUTH_TOKEN,
       upstream: data.ANTHROPIC_BASE_URL.replace(/\/+$/, ''),
     },
+    // The credentials among them never enter a container, whatever a project says.
+    secretVariable: (name) => (Object.hasOwn(environmentSchema.shape, name) ? undefined : env[name]),
   }
 }
 

@@ -28,6 +28,7 @@ import { Streams } from './link/streams.ts'
 import { createLogger, type Logger } from './log.ts'
 import { describeMachine } from './machine.ts'
 import { Projects } from './project/projects.ts'
+import { ProjectSecrets } from './project/secrets.ts'
 import { withdrawUseless } from './question/lifetime.ts'
 import { Questions } from './question/questions.ts'
 import { Rules } from './question/rules.ts'
@@ -53,7 +54,14 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   await using journal = await Journal.open({ path: join(config.aioHome, 'orchestrator', 'journal.db'), log })
 
   const archivesDir = join(config.aioHome, 'archives')
-  const projects = await Projects.open({ projectsDir: config.projectsDir, archivesDir, orchestratorId: id, log })
+  const secrets = new ProjectSecrets({ aioHome: config.aioHome, variable: config.secretVariable })
+  const projects = await Projects.open({
+    projectsDir: config.projectsDir,
+    archivesDir,
+    orchestratorId: id,
+    log,
+    secrets,
+  })
   const rules = await Rules.open({ projects, log })
   using questions = new Questions({ journal, rules, log, orchestratorId: id, kept: journal.content.questions })
   const tmux = await Tmux.open({ aioRun: config.aioRun, log })
@@ -115,7 +123,8 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
       known: runner.known(),
     }),
     onDispatch: (dispatch) => runner.dispatch(dispatch),
-    onRegistered: (epoch) => new Streams({ client, epoch, terminals, execs, exports, stats: sessions, chats, log }),
+    onRegistered: (epoch) =>
+      new Streams({ client, epoch, terminals, execs, exports, projects, stats: sessions, chats, log }),
   })
   projects.onChange(publish)
   sessions.onChange(publish)

@@ -16,6 +16,13 @@ import { egressInputSchema, egressRecordSchema } from './egress.ts'
 import { wireErrorSchema } from './errors.ts'
 import { archiveNameSchema, commandIdSchema, orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
+import {
+  disposableSchema,
+  poolSizeSchema,
+  setupSchema,
+  variableNameSchema,
+  variableValueSchema,
+} from './project-settings.ts'
 import { answerInputSchema, questionSchema } from './questions.ts'
 import { ruleFilterSchema, ruleIdSchema, ruleSchema } from './rules.ts'
 import { slugSchema } from './slug.ts'
@@ -49,6 +56,23 @@ export const BUILT_IN_COMMANDS = {
       repoUrl: cloneUrlSchema.optional(),
       title: titleSchema.optional(),
       agent: slugSchema.optional(),
+    }),
+    output: projectSchema,
+  },
+  update_project: {
+    input: z.strictObject({
+      projectId: projectIdSchema,
+      /** `null` takes a setting away; what is absent stays. */
+      title: titleSchema.nullable().optional(),
+      agent: slugSchema.nullable().optional(),
+      /** Branch that sessions start from unless they name another. */
+      defaultBranch: refSchema.optional(),
+      /** Variables to set, and with `null` to take away; the others stay. */
+      env: z.record(variableNameSchema, variableValueSchema.nullable()).optional(),
+      setup: setupSchema.nullable().optional(),
+      setupOptional: z.boolean().optional(),
+      disposable: disposableSchema.optional(),
+      pool: poolSizeSchema.optional(),
     }),
     output: projectSchema,
   },

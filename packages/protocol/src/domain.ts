@@ -27,6 +27,10 @@ export const agentInfoSchema = z.object({
   /** True when a session can start it now: installed, and with a credential if it needs one. */
   ready: z.boolean(),
   version: z.string().optional(),
+  /** The version that this orchestrator installs unless another one is asked for. */
+  pinnedVersion: z.string().optional(),
+  /** True for what no session can run by itself, such as Node.js: a part that agents need. */
+  isPart: z.boolean().optional(),
   /** Why it is not ready, and what to do. */
   reason: z.string().optional(),
 })
@@ -86,6 +90,16 @@ export const projectSchema = z.object({
   defaultBranch: z.string(),
   /** The agent of a new session that does not name one. */
   agent: slugSchema.optional(),
+  /** Variables of every session; absent when there are none. */
+  env: z.record(z.string(), z.string()).optional(),
+  /** Shell lines run once per base commit; absent when there are none. */
+  setup: z.array(z.string()).optional(),
+  /** True when sessions start although the setup failed. */
+  setupOptional: z.boolean().optional(),
+  /** Names that may be lost with a session when git ignores them. */
+  disposable: z.array(z.string()).optional(),
+  /** How many containers wait for the next sessions; none when absent. */
+  pool: z.number().int().optional(),
   createdAt: timestampSchema,
   /** True when another orchestrator had a project of this name first; it cannot be used until renamed. */
   isConflicted: z.boolean().optional(),

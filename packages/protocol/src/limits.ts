@@ -49,6 +49,14 @@ export const LIMITS = {
   /** Time to live of a command unless it says otherwise, and the longest one, in milliseconds. */
   commandTtlMs: 10 * 60_000,
   commandTtlMaxMs: 24 * 3_600_000,
+  /** Longest value of a project's variable and of a secret; both stay under the kernel's 128 KiB for one variable. */
+  variableMaxChars: 32_768,
+  secretMaxChars: 32_768,
+  /** Size of a project's setup. */
+  setupLinesMax: 50,
+  setupLineMaxChars: 4_096,
+  /** Most containers that wait for sessions of one project; each takes about 2 MB. */
+  poolMax: 16,
   /** What may be asked for as a limit of a session. Below the smallest ones nothing starts any more. */
   sessionMemoryMinMb: 64,
   sessionMemoryMaxMb: 16 * 1024 * 1024,

@@ -2,8 +2,9 @@ import { z } from 'zod'
 import { type ChatItem, chatItemSchema, revisionSchema } from './chat.ts'
 import { sessionExitSchema, sessionStatsSchema } from './domain.ts'
 import { wireErrorSchema } from './errors.ts'
-import { sessionIdSchema, streamIdSchema } from './ids.ts'
+import { projectIdSchema, sessionIdSchema, streamIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
+import { secretInfoSchema, secretValueSchema, variableNameSchema } from './project-settings.ts'
 
 /** Columns and rows of a terminal, in cells. */
 export const terminalSizeSchema = z.object({
@@ -111,6 +112,21 @@ export const streamOrderSchema = z.discriminatedUnion('type', [
   /** So many more bytes may be sent on this stream. */
   z.object({ type: z.literal('credit'), streamId: streamIdSchema, bytes: z.number().int().positive() }),
   z.object({ type: z.literal('close'), streamId: streamIdSchema }),
+  /**
+   * A project's secrets: answered by `secrets`, or by `closed` with an error. It travels here and not as a command,
+   * because commands are kept, and a value must not be.
+   */
+  z.object({
+    type: z.literal('secrets'),
+    streamId: streamIdSchema,
+    projectId: projectIdSchema,
+    change: z
+      .discriminatedUnion('type', [
+        z.object({ type: z.literal('set'), name: variableNameSchema, value: secretValueSchema }),
+        z.object({ type: z.literal('unset'), name: variableNameSchema }),
+      ])
+      .optional(),
+  }),
 ])
 export type StreamOrder = z.infer<typeof streamOrderSchema>
 
@@ -118,6 +134,8 @@ export type StreamOrder = z.infer<typeof streamOrderSchema>
 export const streamFrameSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('terminal'), streamId: streamIdSchema, item: terminalItemSchema }),
   z.object({ type: z.literal('exec'), streamId: streamIdSchema, item: execItemSchema }),
+  /** Answers the order `secrets`: what the project has now. */
+  z.object({ type: z.literal('secrets'), streamId: streamIdSchema, secrets: z.array(secretInfoSchema) }),
   z.object({ type: z.literal('stats'), streamId: streamIdSchema, item: statsItemSchema }),
   z.object({ type: z.literal('chat'), streamId: streamIdSchema, item: chatItemSchema }),
   /** The stream ended; with an error when it failed. */

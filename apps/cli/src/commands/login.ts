@@ -1,11 +1,10 @@
 import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { createInterface } from 'node:readline/promises'
 import { AioError } from '@ai-orchestration/protocol'
 import { createClient } from '@ai-orchestration/sdk'
 import type { Cli } from '../cli.ts'
 import { findRelay, isLoopback, type Login, loginFile, reachableAddress, webAddress } from '../relay-address.ts'
-import { readStdin } from '../stdin.ts'
+import { readSecret } from '../stdin.ts'
 
 /** `aio login [URL] [--code C | --token -]`: keeps a device token, or makes a link for another device. */
 export async function login(cli: Cli, address: string | undefined, options: { code?: string }): Promise<void> {
@@ -64,20 +63,9 @@ export async function qrCode(text: string): Promise<string> {
 async function askToken(cli: Cli): Promise<string> {
   const { token } = cli.flags
   if (token !== undefined && token !== '-') return token
-  if (token === '-' || process.stdin.isTTY !== true) {
-    const text = (await readStdin()).trim()
-    if (text !== '') return text
-    throw new AioError('INVALID_INPUT', 'No token came on standard input. Pipe one in, or give --code.')
-  }
-  // Written to stderr, and what is typed is not echoed.
-  process.stderr.write('Token: ')
-  const lines = createInterface({ input: process.stdin, terminal: true, historySize: 0 })
-  try {
-    return (await lines.question('')).trim()
-  } finally {
-    lines.close()
-    process.stderr.write('\n')
-  }
+  const text = (await readSecret('Token: ')).trim()
+  if (text !== '') return text
+  throw new AioError('INVALID_INPUT', 'No token came on standard input. Pipe one in, or give --code.')
 }
 
 function splitLink(address: string | undefined): { url: string | undefined; code: string | undefined } {

@@ -1,5 +1,6 @@
+import { AioError, type Project } from '@ai-orchestration/protocol'
 import type { Cli } from '../cli.ts'
-import { table } from '../output/table.ts'
+import { inert, table } from '../output/table.ts'
 import { showProgress } from '../progress.ts'
 
 /** `aio projects list` */
@@ -47,6 +48,88 @@ export async function createProject(
     project,
     ({ id, defaultBranch }) =>
       `Created project ${id} (branch ${defaultBranch}). Add a session with: aio sessions create ${id} <name>`,
+  )
+}
+
+/** `aio projects show <project>` */
+export async function showProject(cli: Cli, projectId: string): Promise<void> {
+  cli.out.result(await cli.withClient(async (aio) => await aio.projects.get.query({ projectId })), describeProject)
+}
+
+/** What `aio projects set` was given. */
+export interface ProjectOptions {
+  title?: string
+  agent?: string
+  branch?: string
+  env?: string[]
+  unsetEnv?: string[]
+  setup?: string[]
+  setupOptional?: boolean
+  disposable?: string[]
+  pool?: number
+}
+
+/** `aio projects set <project>` */
+export async function setProject(cli: Cli, projectId: string, options: ProjectOptions): Promise<void> {
+  const { title, agent, branch, setup, setupOptional, disposable, pool } = options
+  const env = {
+    ...variables(options.env ?? []),
+    ...Object.fromEntries((options.unsetEnv ?? []).map((name) => [name, null])),
+  }
+  const change = {
+    ...(title === undefined ? {} : { title: title === '' ? null : title }),
+    ...(agent === undefined ? {} : { agent: agent === '' ? null : agent }),
+    ...(branch === undefined ? {} : { defaultBranch: branch }),
+    ...(Object.keys(env).length === 0 ? {} : { env }),
+    ...(setup === undefined ? {} : { setup: setup.every((line) => line === '') ? null : setup }),
+    ...(setupOptional === undefined ? {} : { setupOptional }),
+    ...(disposable === undefined ? {} : { disposable }),
+    ...(pool === undefined ? {} : { pool }),
+  }
+  if (Object.keys(change).length === 0)
+    throw new AioError('INVALID_INPUT', 'Say what to change, such as --env NAME=VALUE. See: aio projects set --help')
+  await using aio = await cli.connect()
+  const project = await cli.command((commandId) => aio.projects.update.mutate({ projectId, commandId, ...change }))
+  cli.out.result(project, describeProject)
+}
+
+function variables(given: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    given.map((text) => {
+      const at = text.indexOf('=')
+      if (at < 1) throw new AioError('INVALID_INPUT', `${text} is no variable. Write it as NAME=VALUE.`)
+      return [text.slice(0, at), text.slice(at + 1)]
+    }),
+  )
+}
+
+function describeProject(project: Project): string {
+  const {
+    id,
+    title,
+    repoUrl,
+    defaultBranch,
+    agent,
+    env = {},
+    setup = [],
+    setupOptional,
+    disposable = [],
+    pool,
+  } = project
+  const rows: [string, string][] = [
+    ['project', id],
+    ['title', title ?? '-'],
+    ['repository', repoUrl ?? '-'],
+    ['branch', defaultBranch],
+    ['agent', agent ?? '-'],
+    ...Object.entries(env).map(([name, value]): [string, string] => ['env', `${name}=${value}`]),
+    ...setup.map((line): [string, string] => [setupOptional === true ? 'setup, may fail' : 'setup', line]),
+    ['disposable', disposable.join(' ') || '-'],
+    ['pool', String(pool ?? 0)],
+  ]
+  return table(
+    ['setting', 'value'],
+    rows.map(([name, value]) => [name, inert(value)]),
   )
 }
 

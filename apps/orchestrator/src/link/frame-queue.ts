@@ -35,7 +35,7 @@ export class FrameQueue {
     for (const [streamId, frames] of this.#streams) {
       const [frame] = frames
       if (frame === undefined) continue
-      const data = frame.type === 'closed' || !('data' in frame.item) ? '' : frame.item.data
+      const data = frame.type === 'closed' || frame.type === 'secrets' || !('data' in frame.item) ? '' : frame.item.data
       if (taken.length === CALL_FRAMES_MAX) break
       // Base64 needs no escapes.
       const encoded = FRAME_BYTES + (frame.type === 'exec' ? data.length : data.length * ESCAPED_CHAR_BYTES)

@@ -57,6 +57,7 @@ function setUp() {
       throw new Error('not asked for here')
     },
   }
+  const projects = { secrets: vi.fn(async () => []) }
   const gauge = { credit: vi.fn(), close: vi.fn() }
   const stats = { openStats: vi.fn(() => gauge) }
   const chats = { open: vi.fn(() => viewer) }
@@ -66,6 +67,7 @@ function setUp() {
     terminals,
     execs,
     exports,
+    projects,
     stats,
     chats,
     log: pino({ level: 'silent' }),

@@ -10,6 +10,7 @@ import type { Chats } from '../chat/chats.ts'
 import type { Execs } from '../exec/execs.ts'
 import type { Exports } from '../exec/exports.ts'
 import type { Logger } from '../log.ts'
+import type { Projects } from '../project/projects.ts'
 import type { Terminals } from '../terminal/terminals.ts'
 import { FrameQueue } from './frame-queue.ts'
 
@@ -62,6 +63,7 @@ export class Streams {
   readonly #terminals: Pick<Terminals, 'open' | 'input' | 'resize'>
   readonly #execs: Pick<Execs, 'open'>
   readonly #exports: Pick<Exports, 'open'>
+  readonly #projects: Pick<Projects, 'secrets'>
   readonly #stats: StatsSource
   readonly #chats: Pick<Chats, 'open'>
   readonly #log: Logger
@@ -73,6 +75,7 @@ export class Streams {
     terminals: Pick<Terminals, 'open' | 'input' | 'resize'>
     execs: Pick<Execs, 'open'>
     exports: Pick<Exports, 'open'>
+    projects: Pick<Projects, 'secrets'>
     stats: StatsSource
     chats: Pick<Chats, 'open'>
     log: Logger
@@ -82,6 +85,7 @@ export class Streams {
     this.#terminals = services.terminals
     this.#execs = services.execs
     this.#exports = services.exports
+    this.#projects = services.projects
     this.#stats = services.stats
     this.#chats = services.chats
     this.#log = services.log
@@ -168,8 +172,22 @@ export class Streams {
       case 'terminal_resize':
         this.#terminals.resize(order.sessionId, order.size).catch(this.#report('a terminal was not resized'))
         return
+      case 'secrets':
+        void this.#answerSecrets(order, frames)
+        return
       default:
         order satisfies never
+    }
+  }
+
+  async #answerSecrets(
+    { streamId, projectId, change }: Extract<StreamOrder, { type: 'secrets' }>,
+    frames: FrameQueue,
+  ): Promise<void> {
+    try {
+      frames.add({ type: 'secrets', streamId, secrets: await this.#projects.secrets(projectId, change) })
+    } catch (error) {
+      frames.add({ type: 'closed', streamId, error: this.#describe(error) })
     }
   }
 

@@ -2,23 +2,29 @@ import { readFile } from 'node:fs/promises'
 import {
   AioError,
   budgetSchema,
+  disposableSchema,
   limitsRequestSchema,
+  poolSizeSchema,
+  projectEnvSchema,
   projectIdSchema,
+  setupSchema,
   slugSchema,
   timestampSchema,
   titleSchema,
+  variableNameSchema,
 } from '@ai-orchestration/protocol'
 import { stringify } from 'smol-toml'
 import { z } from 'zod'
 import { parseToml } from '../disk/parse-toml.ts'
 import { writeFileDurably } from '../disk/write-file-durably.ts'
 import { egressSettingsSchema } from '../door/egress-settings.ts'
+import { secretReferenceSchema } from './secrets.ts'
 
 /** Ignored paths with these names can be made again and are not work: removing a session may lose them (D-1). */
 export const DEFAULT_DISPOSABLE = ['node_modules', 'target', 'dist', '.venv', '.next']
 
 /** What `project.toml` holds. People may edit it; keys that are not known here are kept out of our way by being refused. */
-const projectFileSchema = z.strictObject({
+export const projectFileSchema = z.strictObject({
   id: projectIdSchema,
   name: slugSchema,
   title: titleSchema.optional(),
@@ -27,7 +33,21 @@ const projectFileSchema = z.strictObject({
   defaultBranch: z.string().min(1),
   agent: slugSchema.optional(),
   /** Names of ignored files and directories that may be lost with a session. */
-  disposable: z.array(z.string().min(1)).default(DEFAULT_DISPOSABLE),
+  disposable: disposableSchema.default(DEFAULT_DISPOSABLE),
+  /** Variables of every session. */
+  env: projectEnvSchema.optional(),
+  /** One shell line or several, run once per base commit. */
+  setup: z
+    .union([z.string(), setupSchema])
+    .transform((setup) => (typeof setup === 'string' ? [setup] : setup))
+    .pipe(setupSchema)
+    .optional(),
+  /** Start sessions although the setup failed. */
+  setupOptional: z.boolean().optional(),
+  /** How many containers wait for the next sessions. */
+  pool: poolSizeSchema.optional(),
+  /** Where secrets are read when a session starts; those set with `aio projects secrets set` are not in here. */
+  secrets: z.record(variableNameSchema, secretReferenceSchema).optional(),
   /** Limits of new sessions; what is not named here is the platform's own. */
   limits: limitsRequestSchema.optional(),
   /** A session in which nothing has happened for so long is paused, in milliseconds; 0 for never. */

@@ -9,6 +9,7 @@ import { createLogger } from '../log.ts'
 import { run } from '../process/run.ts'
 import { Projects } from './projects.ts'
 import { parseGitProgress } from './repository.ts'
+import { ProjectSecrets } from './secrets.ts'
 
 async function setUp() {
   const home = await mkdtemp(join(tmpdir(), 'aio-projects-'))
@@ -19,6 +20,7 @@ async function setUp() {
       archivesDir: join(home, 'archives'),
       orchestratorId: ulid(),
       log: createLogger('silent'),
+      secrets: new ProjectSecrets({ aioHome: join(home, 'aio'), variable: () => undefined }),
     })
   const projects = await open()
   const create = async (input: CommandInput<'create_project'>, isAdmin = true) => {

@@ -9,6 +9,8 @@ import {
   type OrchestratorEvent,
   type Project,
   parseCloneUrl,
+  type SecretInfo,
+  type StreamOrder,
   toAioError,
 } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
@@ -16,8 +18,22 @@ import { moveDirectory } from '../disk/move-directory.ts'
 import { pathExists } from '../disk/path-exists.ts'
 import type { Logger } from '../log.ts'
 import { run } from '../process/run.ts'
-import { DEFAULT_DISPOSABLE, type ProjectFile, readProjectFile, writeProjectFile } from './project-file.ts'
-import { cloneRepository, fetchOrigin, hardenRepository, initRepository, settleDefaultBranch } from './repository.ts'
+import {
+  DEFAULT_DISPOSABLE,
+  type ProjectFile,
+  projectFileSchema,
+  readProjectFile,
+  writeProjectFile,
+} from './project-file.ts'
+import {
+  assertBranch,
+  cloneRepository,
+  fetchOrigin,
+  hardenRepository,
+  initRepository,
+  settleDefaultBranch,
+} from './repository.ts'
+import type { ProjectSecrets, SecretReference } from './secrets.ts'
 
 /** What {@link Projects} needs of the rest. */
 export interface ProjectServices {
@@ -26,6 +42,7 @@ export interface ProjectServices {
   archivesDir: string
   orchestratorId: string
   log: Logger
+  secrets: ProjectSecrets
 }
 
 /** Where the parts of a project lie. */
@@ -39,12 +56,16 @@ export interface ProjectPaths {
 /** A project with what only its own machine needs to know. */
 export interface ProjectRecord extends Project {
   disposable: string[]
+  secretReferences: Readonly<Record<string, SecretReference>>
   git: { name: string; email: string } | undefined
   limits?: LimitsRequest | undefined
   idlePauseMs?: number | undefined
   egress?: ProjectFile['egress']
   budget?: ProjectFile['budget']
 }
+
+/** What is to happen to a project's secrets. */
+type SecretsChange = NonNullable<Extract<StreamOrder, { type: 'secrets' }>['change']>
 
 /** A fetch of the default branch is not repeated within this time, in milliseconds. */
 const FETCH_INTERVAL_MS = 60_000
@@ -96,6 +117,11 @@ export class Projects {
       ...(file.agent === undefined ? {} : { agent: file.agent }),
       createdAt: file.createdAt,
       disposable: file.disposable,
+      ...(isEmpty(file.env) ? {} : { env: file.env }),
+      ...(isEmpty(file.setup) ? {} : { setup: file.setup }),
+      ...(file.setupOptional === undefined ? {} : { setupOptional: file.setupOptional }),
+      ...(file.pool === undefined ? {} : { pool: file.pool }),
+      secretReferences: file.secrets ?? {},
       git: file.git,
       limits: file.limits,
       idlePauseMs: file.idlePauseMs,
@@ -227,6 +253,43 @@ export class Projects {
   }
 
   /**
+   * Changes a project's settings, for sessions that are made from now on. What people have written into `project.toml`
+   * since it was read is taken over; comments in it are lost.
+   *
+   * @throws AioError NOT_FOUND; INVALID_INPUT when the file is not valid or there is no such branch.
+   */
+  async update(change: CommandInput<'update_project'>, steps: Steps): Promise<Project> {
+    const { id } = this.require(change.projectId)
+    const { dir, repo } = this.paths(id)
+    const path = join(dir, 'project.toml')
+    if (change.defaultBranch !== undefined) await assertBranch(repo, change.defaultBranch)
+    const file = withChanges(await readProjectFile(path), change)
+    await steps.run('Settings', async () => await writeProjectFile(path, file))
+    const project = this.#record(file)
+    this.#projects.set(id, project)
+    this.#emit({ type: 'project_updated', projectId: id, project: toPublic(project) })
+    return toPublic(project)
+  }
+
+  /**
+   * Changes or lists the secrets of a project; sessions that are started from now on have them. Values are never answered.
+   *
+   * @throws AioError NOT_FOUND, LIMIT
+   */
+  async secrets(id: string, change?: SecretsChange): Promise<SecretInfo[]> {
+    const { secretReferences } = this.require(id)
+    const { secrets } = this.#services
+    if (change?.type === 'set') await secrets.set(id, change.name, change.value)
+    if (change?.type === 'unset') await secrets.unset(id, change.name)
+    return await secrets.list(id, secretReferences)
+  }
+
+  /** What a session of a project is given; only for its processes (I-4). @throws AioError NOT_FOUND, INVALID_INPUT */
+  async secretValues(id: string): Promise<ReadonlyMap<string, string>> {
+    return await this.#services.secrets.values(id, this.require(id).secretReferences)
+  }
+
+  /**
    * Takes a project away; its directory with all branches is moved to the archives, not deleted. The caller makes sure
    * that it has no session.
    *
@@ -245,6 +308,7 @@ export class Projects {
       await run('rm', ['-rf', '--one-file-system', '--', this.paths(id).bases])
       await moveDirectory(this.paths(id).dir, archive)
     })
+    await this.#services.secrets.forget(id)
     this.#projects.delete(id)
     this.#emit({ type: 'project_removed', projectId: id })
     return { projectId: id, archive }
@@ -256,7 +320,7 @@ export class Projects {
 }
 
 function toPublic({
-  disposable: _disposable,
+  secretReferences: _references,
   git: _git,
   limits: _limits,
   idlePauseMs: _idlePauseMs,
@@ -265,6 +329,22 @@ function toPublic({
   ...project
 }: ProjectRecord): Project {
   return project
+}
+
+function isEmpty(settings: object | undefined): settings is undefined {
+  return settings === undefined || Object.keys(settings).length === 0
+}
+
+/** A project's file with what an update changes; `null` takes a setting away. */
+function withChanges(file: ProjectFile, change: CommandInput<'update_project'>): ProjectFile {
+  const { projectId: _projectId, env: variables, ...settings } = change
+  const env = Object.entries({ ...file.env, ...variables }).flatMap(([name, value]) =>
+    value === null ? [] : [[name, value] as const],
+  )
+  const changed = Object.entries({ ...file, ...settings, env: Object.fromEntries(env) })
+  return projectFileSchema.parse(
+    Object.fromEntries(changed.filter(([, value]) => value !== null && value !== undefined)),
+  )
 }
 
 function nameOf(input: CommandInput<'create_project'>, source: CloneUrl | undefined): string {

@@ -202,6 +202,14 @@ export async function settleDefaultBranch(repo: string): Promise<string> {
   return branch
 }
 
+/** Makes sure that sessions can start from a branch. @throws AioError INVALID_INPUT */
+export async function assertBranch(repo: string, branch: string): Promise<void> {
+  const names = [`refs/remotes/origin/${branch}`, `refs/heads/${branch}`]
+  const { stdout } = await gitLocal(repo, ['for-each-ref', '--format=%(refname)', ...names])
+  if (stdout.split('\n').some((name) => names.includes(name))) return
+  throw new AioError('INVALID_INPUT', `There is no branch ${branch} in this project, so it cannot be the default one.`)
+}
+
 async function listBranches(repo: string): Promise<string[]> {
   const { stdout } = await gitLocal(repo, ['for-each-ref', '--format=%(refname:lstrip=3)', 'refs/remotes/origin'])
   return stdout.split('\n').filter((name) => name !== '' && name !== 'HEAD')

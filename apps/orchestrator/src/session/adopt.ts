@@ -157,7 +157,12 @@ async function loadProject(runtime: SessionRuntime, projectId: string): Promise<
     if (name.startsWith(REMOVED_PREFIX)) await finishRemoval(runtime, join(bundles, name))
     else if (parseSessionId(name)?.projectId === projectId) await loadSession(runtime, join(bundles, name), name)
   }
-  for (const name of await namesIn(bases)) if (name.startsWith('.building-')) await removeTree(join(bases, name))
+  for (const name of await namesIn(bases)) {
+    if (!/^\.(building|removed)-/.test(name)) continue
+    // A setup that was cut off has its overlay there.
+    await unmount(join(bases, name, 'merged'))
+    await removeTree(join(bases, name))
+  }
 }
 
 async function loadSession(runtime: SessionRuntime, bundle: string, id: string): Promise<void> {

@@ -10,6 +10,7 @@ import { type ArchiveContent, stampOf } from './archives.ts'
 import { hostGit, inTurn, spawnHostGit } from './host-git.ts'
 import type { SessionRuntime } from './runtime.ts'
 import { readTar } from './tar-manifest.ts'
+import { layersOf } from './workspace.ts'
 
 /**
  * Keeps a session's work outside of its project before it is removed (D-2): its own layer and home byte for byte as a
@@ -32,7 +33,14 @@ export async function archiveSession(runtime: SessionRuntime, id: string): Promi
         join(directory, 'commits.bundle'),
       )
       const { session } = runtime.store.require(id)
-      return { session, layer, commits, ...(bundle === undefined ? {} : { bundle }) }
+      const [setup] = (layersOf(runtime.paths(id).bundle) ?? []).filter((name) => name.includes('.setup-'))
+      return {
+        session,
+        layer,
+        commits,
+        ...(setup === undefined ? {} : { setup }),
+        ...(bundle === undefined ? {} : { bundle }),
+      }
     })
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)

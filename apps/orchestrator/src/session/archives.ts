@@ -20,6 +20,8 @@ const contentSchema = z.object({
     /** Regular files in it; `files.json` names each with its hash. */
     files: z.number(),
   }),
+  /** What the layer lies on besides its base: what the project's setup left; absent when there was none. */
+  setup: z.string().optional(),
   /** Absent when all commits are the origin's. */
   bundle: z.object({ sha256: z.string(), bytes: z.number() }).optional(),
   /** Where each reference of `.repo` that keeps commits points. */

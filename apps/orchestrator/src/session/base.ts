@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chown, copyFile, mkdir, rename, writeFile } from 'node:fs/promises'
+import { chown, copyFile, mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
 import { pathExists } from '../disk/path-exists.ts'
@@ -10,7 +10,11 @@ import type { HelperContainers } from './helper.ts'
 import { hostGit } from './host-git.ts'
 import { AGENT_HOST_UID } from './uid-range.ts'
 
-const INSIDE = '/project/base'
+/** Where a base is while it is made. */
+export const INSIDE_BASE = '/project/base'
+
+/** Bases and layers that no session needs and that stay, for a session that starts from the same commit again. */
+const KEPT_UNUSED = 3
 
 /** A checkout of a large repository on a slow disk, in milliseconds. */
 const CHECKOUT_DEADLINE_MS = 10 * 60_000
@@ -48,6 +52,26 @@ export class BaseCache {
     }
   }
 
+  /**
+   * Removes bases and layers of setups that nothing lies on, but for the newest few: what is here is only a cache.
+   *
+   * @param isUsed tells whether a directory below the bases must stay.
+   */
+  async prune(project: ProjectPaths, isUsed: (name: string) => boolean): Promise<void> {
+    const names = await readdir(project.bases)
+    const finished = names.filter((name) => !name.startsWith('.') && !isUsed(name))
+    const aged = await Promise.all(
+      finished.map(async (name) => ({ name, at: (await stat(join(project.bases, name))).ctimeMs })),
+    )
+    for (const { name } of aged.toSorted((a, b) => b.at - a.at).slice(KEPT_UNUSED)) {
+      // Asked again: a session may have been made meanwhile.
+      if (isUsed(name)) continue
+      const removed = join(project.bases, `.removed-${name}-${randomBytes(4).toString('hex')}`)
+      await rename(join(project.bases, name), removed)
+      await run('rm', ['-rf', '--one-file-system', '--', removed])
+    }
+  }
+
   async #build(project: ProjectPaths, commit: string, defaultBranch: string, target: string): Promise<void> {
     await mkdir(project.bases, { recursive: true, mode: 0o711 })
     const unfinished = join(project.bases, `.building-${commit}-${randomBytes(4).toString('hex')}`)
@@ -69,8 +93,8 @@ export class BaseCache {
   async #checkOut(repo: string, commit: string, directory: string): Promise<void> {
     const { exitCode, stderr } = await this.#helpers.text({
       argv: ['/bin/sh', '-c', CHECKOUT],
-      cwd: INSIDE,
-      binds: [{ source: directory, destination: INSIDE, isWritable: true }, objectsBind(repo)],
+      cwd: INSIDE_BASE,
+      binds: [{ source: directory, destination: INSIDE_BASE, isWritable: true }, objectsBind(repo)],
       deadlineMs: CHECKOUT_DEADLINE_MS,
       maxBytes: 1024 * 1024,
     })

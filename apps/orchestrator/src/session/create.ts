@@ -12,13 +12,24 @@ import { unmount } from './mounts.ts'
 import { type SessionPaths, workspaceOf } from './paths.ts'
 import { permissionsFor } from './permissions.ts'
 import { refuseUnsafe } from './preflight.ts'
+import { unmountRoot } from './root-layer.ts'
 import type { SessionRuntime } from './runtime.ts'
 import type { Launch } from './services.ts'
 import { withLimits } from './session-limits.ts'
 import { startSession } from './start.ts'
 import { freeRange, UID_BASE } from './uid-range.ts'
-import { mountAll, unmountHome, writeRefs, writeUpper } from './workspace.ts'
-import { addWorktree, findStart, removeUnusedBranch, removeWorktree, type StartingPoint } from './worktree.ts'
+import { mountAll, unmountHome, writeLayers, writeRefs, writeUpper } from './workspace.ts'
+import {
+  findStart,
+  makeBranch,
+  registerWorktree,
+  removeUnusedBranch,
+  removeWorktree,
+  type StartingPoint,
+} from './worktree.ts'
+
+/** Of why an optional setup failed. */
+const NOTICE_MAX_CHARS = 1_000
 
 /**
  * Makes a session: worktree, base and home side by side, then the workspace, the container in its terminal, and the
@@ -57,18 +68,25 @@ export async function createSession(
   const session = describeSession(runtime, { id, project, input, agent, notice, branch, start })
   const identity = project.git ?? runtime.identity
   const fill = async (paths: SessionPaths) => {
-    await Promise.all([
-      writeUpper(paths, { branch, commit: start.commit, identity, repoUrl: project.repoUrl }),
-      makeHome(runtime.agents, agent, paths.home, {
-        workspace: workspaceOf(id),
-        permissions: permissionsFor(input.permissions, config.isolation),
-      }),
-    ])
+    writeUpper(paths, { branch, commit: start.commit, identity, repoUrl: project.repoUrl })
+    await makeHome(runtime.agents, agent, paths.home, {
+      workspace: workspaceOf(id),
+      permissions: permissionsFor(input.permissions, config.isolation),
+    })
     const { bases } = projects.paths(project.id)
     await runtime.bases.require(projects.paths(project.id), start.commit, project.defaultBranch)
     await writeRefs(paths, join(bases, start.commit))
   }
-  return await makeSession(runtime, { session, project, start, launch, fill }, steps)
+  const layers = async () => {
+    const paths = projects.paths(project.id)
+    const { layer, problem } = await runtime.setups.require(paths, start.commit, project, steps)
+    if (problem !== undefined) {
+      const said = [session.notice, problem].filter((text) => text !== undefined).join(' ')
+      await store.change(id, { session: { notice: said.slice(0, NOTICE_MAX_CHARS) } })
+    }
+    return layer === undefined ? [start.commit] : [`${layer}/upper`, start.commit]
+  }
+  return await makeSession(runtime, { session, project, start, launch, layers, fill }, steps)
 }
 
 /** All that a session is made from. */
@@ -79,6 +97,8 @@ export interface Plan {
   /** Where its branch begins. */
   start: StartingPoint
   launch: Launch
+  /** Makes ready what its own layer lies on, the base being there, and names it as {@link writeLayers} wants it. */
+  layers: (steps: Steps) => Promise<string[]>
   /** Fills its own layer and its home; nothing of either exists yet. */
   fill: (paths: SessionPaths) => Promise<void>
   /** Done in its workspace before anything runs in it. */
@@ -88,15 +108,36 @@ export interface Plan {
 /** Makes a session as planned, and starts it; see {@link createSession}. */
 export async function makeSession(runtime: SessionRuntime, plan: Plan, steps: Steps): Promise<HostProcess> {
   refuseUnsafe(runtime.refusals)
-  await prepareSession(runtime, plan, steps)
-  return await startSession(runtime, plan.session.id, plan.launch, steps)
+  await prepare(runtime, plan, steps)
+  const [process] = await Promise.all([
+    startSession(runtime, plan.session.id, plan.launch, steps),
+    // Beside the container, because a process of git's own takes a while; commits that come home would make it as well.
+    makeOwnBranch(runtime, plan, steps),
+  ])
+  return process
 }
 
 /** Makes all of a session but what runs in it. */
 export async function prepareSession(runtime: SessionRuntime, plan: Plan, steps: Steps): Promise<void> {
-  const { session, project, start, launch } = plan
+  await prepare(runtime, plan, steps)
+  await makeOwnBranch(runtime, plan, steps)
+}
+
+async function makeOwnBranch(runtime: SessionRuntime, { session, start }: Plan, steps: Steps): Promise<void> {
+  const { commit, isOwnBranch } = start
+  if (!isOwnBranch) return
+  const repo = runtime.repoOf(session.id)
+  await steps.run(
+    'Branch',
+    async () => await makeBranch(repo, session.branch, commit),
+    async () => await removeUnusedBranch(repo, session.branch, commit),
+  )
+}
+
+async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promise<void> {
+  const { session, project, launch } = plan
   const { id, branch } = session
-  const { isOwnBranch } = start
+  const { isOwnBranch } = plan.start
   const { commit } = session.base
   const repo = runtime.repoOf(id)
   // What was there before is nobody's to undo.
@@ -128,26 +169,32 @@ export async function prepareSession(runtime: SessionRuntime, plan: Plan, steps:
   )
   // Only now is its range of user ids known.
   const paths = runtime.paths(id)
+  await steps.run(
+    'Worktree',
+    async () => {
+      await mkdir(paths.worktree, { mode: 0o700 })
+      made.worktree = true
+      await registerWorktree(repo, paths.worktree, branch)
+    },
+    async () => {
+      if (made.worktree) await removeWorktree(repo, paths.worktree)
+    },
+  )
   await Promise.all([
-    steps.run(
-      'Worktree',
-      async () => {
-        await mkdir(paths.worktree, { mode: 0o700 })
-        made.worktree = true
-        await addWorktree(repo, paths.worktree, branch, start)
-      },
-      async () => {
-        if (!made.worktree) return
-        await removeWorktree(repo, paths.worktree)
-        if (isOwnBranch) await removeUnusedBranch(repo, branch, start.commit)
-      },
-    ),
     steps.run('Base', async () => {
       await runtime.bases.require(runtime.projects.paths(project.id), commit, project.defaultBranch)
+      writeLayers(paths.bundle, await plan.layers(steps))
     }),
-    steps.run('Home', async () => {
-      await Promise.all([plan.fill(paths), writeConfig(runtime, id, launch)])
-    }),
+    steps.run(
+      'Home',
+      async () => {
+        await Promise.all([plan.fill(paths), writeConfig(runtime, id, launch)])
+      },
+      async () => {
+        await runtime.secretFiles.take(id)
+        await unmountRoot(runtime, id)
+      },
+    ),
   ])
   await steps.run(
     'Workspace',

@@ -9,6 +9,7 @@ import { freezeSession, thawSession } from './pause.ts'
 import { permissionsAgain } from './permissions.ts'
 import { projectOf, type SessionRuntime } from './runtime.ts'
 import { settleCopy } from './settle-copy.ts'
+import { layersOf } from './workspace.ts'
 import { findFreeBranch } from './worktree.ts'
 
 /**
@@ -63,8 +64,9 @@ export async function forkSession(
   }
   const fill = async (paths: SessionPaths) =>
     await heldStill(runtime, source.id, async () => await copyLayer(runtime.paths(source.id), paths))
+  const layers = async () => layersOf(runtime.paths(source.id).bundle) ?? [source.base.commit]
   const settle = async () => await settleCopy(runtime, id, { branch: source.branch })
-  return await makeSession(runtime, { session, project, start, launch, fill, settle }, steps)
+  return await makeSession(runtime, { session, project, start, launch, layers, fill, settle }, steps)
 }
 
 /** Freezes a session that runs, so that its layer can be read as of one moment and nobody can swap names under us. */

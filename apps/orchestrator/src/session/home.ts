@@ -1,4 +1,5 @@
-import { lchown, mkdir, readdir } from 'node:fs/promises'
+import { lchownSync, readdirSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Permissions } from '@ai-orchestration/protocol'
 import type { AgentSource } from './services.ts'
@@ -13,14 +14,14 @@ export async function makeHome(
 ): Promise<void> {
   await mkdir(directory, { mode: 0o700 })
   await agents.seedHome(agent, directory, options)
-  await giveToAgent(directory)
+  giveToAgent(directory)
 }
 
-async function giveToAgent(path: string): Promise<void> {
-  await lchown(path, AGENT_HOST_UID, AGENT_HOST_UID)
-  for (const entry of await readdir(path, { withFileTypes: true })) {
+function giveToAgent(path: string): void {
+  lchownSync(path, AGENT_HOST_UID, AGENT_HOST_UID)
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
     const inner = join(path, entry.name)
-    if (entry.isDirectory()) await giveToAgent(inner)
-    else await lchown(inner, AGENT_HOST_UID, AGENT_HOST_UID)
+    if (entry.isDirectory()) giveToAgent(inner)
+    else lchownSync(inner, AGENT_HOST_UID, AGENT_HOST_UID)
   }
 }

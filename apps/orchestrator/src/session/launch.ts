@@ -4,12 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { AioError, containerIdOf, parseSessionId } from '@ai-orchestration/protocol'
 import { makePipe, onPipe, pipePaths, withPipe } from '../chat/pipe-files.ts'
 import { DOOR_ENVIRONMENT } from '../door/environment.ts'
-import { projectBinds } from './binds.ts'
+import { agentsBinds, projectBinds } from './binds.ts'
 import { DEFAULT_SESSION_LIMITS, groupLimits } from './cgroups.ts'
-import { type Bind, containerConfig } from './container.ts'
+import { containerConfig } from './container.ts'
 import { type HostProcess, readOrUndefined, startTimeOf } from './host-process.ts'
 import { type SessionPaths, workspaceOf } from './paths.ts'
-import type { SessionRuntime } from './runtime.ts'
+import { prepareRoot } from './root-layer.ts'
+import { projectOf, type SessionRuntime } from './runtime.ts'
+import { withSecrets } from './secret-files.ts'
 import type { Launch } from './services.ts'
 import { UID_BASE } from './uid-range.ts'
 import { mountHome, unmountHome } from './workspace.ts'
@@ -24,22 +26,29 @@ const START_DEADLINE_MS = 30_000
 /** Writes what runc reads: the bundle's `config.json`. No secret is in it (I-4). */
 export async function writeConfig(runtime: SessionRuntime, id: string, launch: Launch): Promise<void> {
   const { seccomp, cgroups, agents } = runtime
-  const rootfs = runtime.rootfs.current
+  const rootfs = await prepareRoot(runtime, id)
   const paths = runtime.paths(id)
   const { worktree, bundle, uidBase } = paths
   const { limits } = runtime.store.require(id).session
+  const project = runtime.projects.require(projectOf(id))
+  const secrets = await runtime.projects.secretValues(project.id)
+  if (secrets.size > 0) await runtime.secretFiles.give(id, secrets, uidBase)
+  const argv = launch.chat === undefined ? launch.argv : onPipe(launch.argv)
   const config = containerConfig({
     hostname: parseSessionId(id)?.name ?? id,
-    argv: launch.chat === undefined ? launch.argv : onPipe(launch.argv),
+    argv: secrets.size > 0 ? withSecrets(argv) : argv,
     cwd: workspaceOf(id),
-    env: { ...DOOR_ENVIRONMENT, ...launch.env },
+    // The agent's own come last: they lead it through its door.
+    env: { ...project.env, ...DOOR_ENVIRONMENT, ...launch.env },
     hasTerminal: launch.chat === undefined,
     rootfs: rootfs.path,
+    isRootWritable: rootfs.isWritable,
     binds: [
       ...rootfs.binds,
       ...projectBinds(id, { worktree, repo: runtime.repoOf(id) }, true),
       { source: homeOf(paths), destination: '/home/agent', isWritable: true },
-      ...(await agentsBind(agents.agentsDir)),
+      ...(await agentsBinds(agents)),
+      ...(secrets.size > 0 ? [runtime.secretFiles.bind(id)] : []),
     ],
     limits: groupLimits(limits ?? DEFAULT_SESSION_LIMITS),
     uidBase,
@@ -53,11 +62,6 @@ export async function writeConfig(runtime: SessionRuntime, id: string, launch: L
 /** Where a session's container finds its home: mapped to the session's own range, if it has one. */
 function homeOf({ home, mappedHome, uidBase }: SessionPaths): string {
   return uidBase === UID_BASE ? home : mappedHome
-}
-
-async function agentsBind(directory: string): Promise<Bind[]> {
-  await mkdir(directory, { recursive: true, mode: 0o755 })
-  return [{ source: directory, destination: '/opt/agents', isWritable: false }]
 }
 
 /**

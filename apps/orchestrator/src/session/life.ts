@@ -146,6 +146,7 @@ export class SessionLife implements AsyncDisposable {
     this.unwatch(id)
     await doors.detach(id)
     await runc.delete(containerIdOf(id))
+    await this.#runtime.secretFiles.take(id)
     const isShort = exit.reason !== 'reboot' && ageS(record.process) < FAILED_WITHIN_S
     const hasFailed = record.session.state === 'starting' || isShort
     const state = hasFailed ? 'failed' : 'stopped'

@@ -17,6 +17,8 @@ export interface SessionPaths {
   /** Scratch of the overlay's own. */
   work: string
   home: string
+  /** What the session has written to its root filesystem, with the overlay's scratch beside it; absent on the skeleton. */
+  rootLayer: string
   terminalLog: string
   /** What went through its door. */
   egressLog: string
@@ -50,6 +52,7 @@ export function sessionPaths(
     upper: join(bundle, 'upper'),
     work: join(bundle, 'work'),
     home: join(bundle, 'home'),
+    rootLayer: join(bundle, 'root'),
     terminalLog: join(bundle, 'terminal.log'),
     egressLog: join(bundle, 'egress.log'),
     record: join(bundle, 'session.json'),

@@ -13,6 +13,7 @@ import { type SessionPaths, workspaceOf } from './paths.ts'
 import { permissionsAgain } from './permissions.ts'
 import type { SessionRuntime } from './runtime.ts'
 import { settleCopy } from './settle-copy.ts'
+import { setupLayerOf } from './setup.ts'
 import { unmountHome } from './workspace.ts'
 import { findBranchFor } from './worktree.ts'
 
@@ -55,7 +56,8 @@ export async function restoreSession(
   })
   const session = describe(runtime, found, { id, name, branch, head })
   const fill = async (paths: SessionPaths) => await unpack(found, paths)
-  const plan: Plan = { session, project, start, launch, fill }
+  const layers = async () => await layersFor(runtime, found, id)
+  const plan: Plan = { session, project, start, launch, layers, fill }
   if (id !== archived.id) plan.settle = async () => await settleCopy(runtime, id, { branch: archived.branch })
   if (input.isStopped !== true) return await makeSession(runtime, plan, steps)
   await prepareSession(runtime, plan, steps)
@@ -63,6 +65,20 @@ export async function restoreSession(
   await unmountHome(runtime.paths(id))
   await runtime.store.change(id, { session: { state: 'stopped' } })
   return undefined
+}
+
+/** What the archived layer lay on: the project's setup may be another one by now, or may fail. */
+async function layersFor(runtime: SessionRuntime, { session, setup }: FoundArchive, id: string): Promise<string[]> {
+  const { commit } = session.base
+  if (setup === undefined) return [commit]
+  const project = runtime.projects.require(session.projectId)
+  const paths = runtime.projects.paths(project.id)
+  if (`${setupLayerOf(commit, project)}/upper` === setup)
+    await runtime.setups.require(paths, commit, { ...project, setupOptional: true })
+  if (await pathExists(join(paths.bases, setup))) return [setup, commit]
+  const notice = "What the project's setup had left is not in this workspace: it has changed since, or fails now."
+  await runtime.store.change(id, { session: { notice } })
+  return [commit]
 }
 
 function describe(

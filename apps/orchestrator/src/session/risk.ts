@@ -1,11 +1,11 @@
 import { matchesGlob } from 'node:path'
-import type { WorkAtRisk } from '@ai-orchestration/protocol'
+import { AioError, type WorkAtRisk } from '@ai-orchestration/protocol'
 import { projectBinds } from './binds.ts'
 import type { HomeComing } from './home-coming.ts'
 import { describeFailure } from './home-coming.ts'
 import { workspaceOf } from './paths.ts'
 import { projectOf, type SessionRuntime } from './runtime.ts'
-import { mountWorkspace } from './workspace.ts'
+import { layersOf, mountWorkspace } from './workspace.ts'
 
 /** Longest list of each kind that is handed out. */
 const LIST_MAX = 100
@@ -84,7 +84,38 @@ async function readStatus(runtime: SessionRuntime, id: string): Promise<{ text: 
     binds: projectBinds(id, { worktree: paths.worktree, repo: runtime.repoOf(id) }, false),
     maxBytes: STATUS_MAX_BYTES,
   })
-  return exitCode === 0 ? { text: stdout.toString('utf8') } : { problem: stderr.trim().slice(-300) }
+  if (exitCode !== 0) return { problem: stderr.trim().slice(-300) }
+  const text = stdout.toString('utf8')
+  const hasSetup = (layersOf(paths.bundle) ?? []).length > 1
+  return { text: hasSetup ? withoutSetup(text, await readWritten(runtime, id)) : text }
+}
+
+/** The paths in a session's own layer, marks of what it removed included; git's own are left out. */
+async function readWritten(runtime: SessionRuntime, id: string): Promise<ReadonlySet<string>> {
+  const inside = '/project/layer'
+  const { exitCode, stdout, stderr } = await runtime.helpers.text({
+    argv: ['find', inside, '-mindepth', '1', '-path', `${inside}/.git`, '-prune', '-o', '-printf', '%P\\0'],
+    cwd: '/',
+    binds: [{ source: runtime.paths(id).upper, destination: inside, isWritable: false }],
+    maxBytes: STATUS_MAX_BYTES,
+  })
+  if (exitCode !== 0) throw new AioError('EXEC_ERROR', `The session's own layer could not be read: ${stderr.trim()}`)
+  return new Set(stdout.toString('utf8').split('\0'))
+}
+
+/**
+ * Leaves out of a status what the project's setup left: it is there for every session, and is no work of this one. What
+ * is staged stays, since that lies in the index and not in a file.
+ */
+export function withoutSetup(text: string, written: ReadonlySet<string>): string {
+  const isOwn = (entry: string): boolean => {
+    const [kind = '', ...rest] = entry.split(' ')
+    const isStatus = kind === '1' && /^[.A-Z]{2}$/.test(rest[0] ?? '')
+    if (!['1', '?', '!', 's'].includes(kind) || (isStatus && !rest[0]?.startsWith('.'))) return true
+    const path = (isStatus ? rest.slice(7) : rest).join(' ').replace(/\/$/, '')
+    return written.has(path)
+  }
+  return text.split('\0').filter(isOwn).join('\0')
 }
 
 /** Reads `git status --porcelain=v2 -z`, with entries `o …` for operations and `s …` for repositories within. */

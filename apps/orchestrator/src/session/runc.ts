@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
 import { z } from 'zod'
-import { run } from '../process/run.ts'
+import { type RunResult, run } from '../process/run.ts'
 
 const listSchema = z
   .array(z.object({ id: z.string(), pid: z.number(), status: z.string() }))
@@ -50,10 +50,20 @@ export class Runc {
 
   /** All containers, running or ended. */
   async list(): Promise<Container[]> {
-    const { stdout } = await run('runc', ['--root', this.#root, 'list', '--format', 'json'], { timeoutMs: 20_000 })
+    const { stdout } = await this.#list()
     const parsed = listSchema.safeParse(JSON.parse(stdout))
     if (!parsed.success) throw new AioError('EXEC_ERROR', 'The answer of `runc list` could not be understood.')
     return parsed.data
+  }
+
+  /** It fails when a container that it has seen is removed before it looks at it, such as a helper that has just ended. */
+  async #list(attempts = 5): Promise<RunResult> {
+    try {
+      return await run('runc', ['--root', this.#root, 'list', '--format', 'json'], { timeoutMs: 20_000 })
+    } catch (error) {
+      if (attempts === 1 || !(error instanceof AioError) || !error.message.includes('no such file')) throw error
+      return await this.#list(attempts - 1)
+    }
   }
 
   /** Ends a container and takes away all that is left of it; does nothing when there is none. */

@@ -12,8 +12,10 @@ import { type SessionPaths, sessionPaths, shortHash } from './paths.ts'
 import { machineFacts, refusals } from './preflight.ts'
 import { Runc } from './runc.ts'
 import { loadSeccompProfile } from './seccomp.ts'
+import { SecretFiles } from './secret-files.ts'
 import type { SessionServices } from './services.ts'
 import { SessionStore } from './session-store.ts'
+import { SetupLayers } from './setup.ts'
 
 /** Who commits in a session whose project does not say. */
 export interface GitIdentity {
@@ -32,6 +34,8 @@ export interface SessionRuntime extends Omit<SessionServices, 'cgroups' | 'facts
   helpers: HelperContainers
   bases: BaseCache
   archives: Archives
+  setups: SetupLayers
+  secretFiles: SecretFiles
   /** Why nothing may be started on this machine; empty when all is well. */
   refusals: readonly string[]
   /** True when each session can have a range of user ids of its own. */
@@ -84,6 +88,8 @@ export async function openRuntime(services: SessionServices): Promise<SessionRun
     helpers,
     bases: new BaseCache(helpers),
     archives: new Archives({ dir: join(aioHome, 'archives'), keptDays: archiveDays, now }),
+    setups: new SetupLayers(helpers),
+    secretFiles: new SecretFiles(aioRun),
     identity: await machineIdentity(),
     paths,
     repoOf: (sessionId) => services.projects.paths(projectOf(sessionId)).repo,

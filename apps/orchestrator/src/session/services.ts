@@ -12,6 +12,8 @@ export interface ProjectSource {
   list(): readonly { id: string }[]
   require(id: string): ProjectRecord
   paths(id: string): ProjectPaths
+  /** What a session's processes are given besides its plain variables. */
+  secretValues(id: string): Promise<ReadonlyMap<string, string>>
 }
 
 /** What sessions need of the terminals' server. */
@@ -35,8 +37,12 @@ export interface Launch {
 
 /** What sessions need of the agents of this machine. */
 export interface AgentSource {
-  /** Bound read-only at /opt/agents when it exists. */
+  /** Bound read-only at /opt/agents. */
   readonly agentsDir: string
+  /** Bound read-only at /opt/agents/bin: the programs as a container that is started now has them. */
+  readonly programsDir: string | undefined
+  /** Removes what no container can reach any more. @param pids a process of each container that runs. */
+  prune(pids: readonly number[]): Promise<void>
   choose(requested?: string, projectDefault?: string): { agent: string; notice?: string | undefined }
   launch(
     agentId: string,

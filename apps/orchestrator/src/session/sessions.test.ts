@@ -34,7 +34,16 @@ describe('a new session', () => {
   })
   it('reports its steps', () => {
     const done = reports.flatMap(({ step }) => (step?.state === 'done' ? [step.name] : []))
-    expect(done.toSorted()).toEqual(['Base', 'Container', 'Home', 'Isolation', 'Record', 'Workspace', 'Worktree'])
+    expect(done.toSorted()).toEqual([
+      'Base',
+      'Branch',
+      'Container',
+      'Home',
+      'Isolation',
+      'Record',
+      'Workspace',
+      'Worktree',
+    ])
   })
   it('is a registered and locked worktree', async () => {
     const list = await machine.git('demo', 'worktree', 'list', '--porcelain')

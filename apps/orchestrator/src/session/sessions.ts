@@ -23,6 +23,7 @@ import { pipePaths } from '../chat/pipe-files.ts'
 import type { Steps } from '../command/steps.ts'
 import { RootfsBuilder } from '../rootfs/rootfs-builder.ts'
 import { adoptSessions } from './adopt.ts'
+import { agentsBinds } from './binds.ts'
 import { createSession } from './create.ts'
 import { exportSession } from './export.ts'
 import { forkSession } from './fork.ts'
@@ -35,10 +36,12 @@ import { type Restart, restartSession } from './restart.ts'
 import { restoreSession } from './restore.ts'
 import { describeRisk, findWorkAtRisk, isNothing } from './risk.ts'
 import { openRuntime, type SessionRuntime } from './runtime.ts'
+import { withSecrets } from './secret-files.ts'
 import type { SessionServices } from './services.ts'
 import { changeLimits } from './session-limits.ts'
 import { type OpenStats, StatsStream } from './stats.ts'
 import { terminateAll, terminateSession } from './terminate.ts'
+import { WarmBases } from './warm-bases.ts'
 
 /** Between two looks for archives that are older than they must be kept, in milliseconds. */
 const PRUNE_MS = 6 * 3_600_000
@@ -50,6 +53,7 @@ export class Sessions implements AsyncDisposable {
   readonly #runtime: SessionRuntime
   readonly #homeComing: HomeComing
   readonly #life: SessionLife
+  readonly #warmBases: WarmBases
   readonly #busy = new Set<string>()
   readonly #pruning: NodeJS.Timeout
   /** Projects that are being deleted. */
@@ -69,14 +73,15 @@ export class Sessions implements AsyncDisposable {
     this.rootfs = new RootfsBuilder(runtime)
     this.#homeComing = new HomeComing(runtime)
     this.#life = new SessionLife(runtime, this.#homeComing)
-    this.#pruning = setInterval(() => this.#prune(), PRUNE_MS).unref()
+    this.#pruning = setInterval(() => this.#pruneArchives(), PRUNE_MS).unref()
+    this.#warmBases = new WarmBases(runtime)
   }
 
   /** Takes over what an earlier orchestrator left. */
   async adopt(): Promise<void> {
     await adoptSessions(this.#runtime, this.#life)
-    this.#prune()
-    await this.rootfs.prune()
+    this.#pruneArchives()
+    await this.prune()
   }
 
   /** All sessions, or those of one project, by id. */
@@ -152,9 +157,46 @@ export class Sessions implements AsyncDisposable {
         return await terminateSession(this.#runtime, this.#homeComing, id, options, steps)
       } finally {
         if (isAlive(this.#runtime.store.get(id)?.process)) this.#life.watch(id)
-        await this.rootfs.prune()
+        await this.prune()
       }
     })
+  }
+
+  /** Removes root filesystems and versions of agents that no container uses any more. Never fails. */
+  async prune(): Promise<void> {
+    await this.rootfs.prune()
+    const { store, agents, log } = this.#runtime
+    const records = store.list()
+    // One that is about to start may have been given any of them; the next occasion is soon enough.
+    if (records.some(({ session }) => session.state === 'starting')) return
+    const pids = records.flatMap(({ process }) => (process === undefined ? [] : [process.pid]))
+    await agents
+      .prune(pids)
+      .catch((error: unknown) => log.warn({ err: error }, 'old versions of agents could not be removed'))
+  }
+
+  /**
+   * Runs a program that was just downloaded in a container of its own, with the agents of this machine beside it.
+   *
+   * @param argv the program, relative to `directory`, and its arguments.
+   */
+  async tryAgent(directory: string, [program = '', ...args]: readonly string[]) {
+    const inside = '/project/agent'
+    const { exitCode, stdout, stderr } = await this.#runtime.helpers.text({
+      argv: ['/bin/sh', '-c', 'exec 2>&1; HOME=/tmp exec "$@"', 'trial', posix.join(inside, program), ...args],
+      cwd: '/tmp',
+      binds: [
+        ...(await agentsBinds(this.#runtime.agents)),
+        { source: directory, destination: inside, isWritable: false },
+      ],
+      maxBytes: 1024 * 1024,
+    })
+    return { exitCode, said: `${stdout.toString('utf8')}${stderr}` }
+  }
+
+  /** Makes ready in the background what the next session of a project starts from. Never fails. */
+  async warm(projectId: string): Promise<void> {
+    if (!this.#closed.has(projectId)) await this.#warmBases.warm(projectId)
   }
 
   /**
@@ -178,6 +220,7 @@ export class Sessions implements AsyncDisposable {
     this.#closed.add(projectId)
     const resume = ids.map((id) => this.#life.pause(id))
     try {
+      await this.#warmBases.stop(projectId)
       for (const id of ids) this.#life.unwatch(id)
       const archives = await terminateAll(this.#runtime, this.#homeComing, ids, steps)
       return await then(archives)
@@ -283,7 +326,8 @@ export class Sessions implements AsyncDisposable {
         `The session ${id} is ${state}, so nothing can be run in it. Let it go on: aio sessions resume ${id}`,
       )
     const cwd = posix.resolve(workspaceOf(id), options.cwd ?? '.')
-    const [file = 'runc', ...args] = this.#runtime.runc.execArgv(containerIdOf(id), argv, cwd)
+    const given = this.#runtime.secretFiles.has(id) ? withSecrets(argv) : argv
+    const [file = 'runc', ...args] = this.#runtime.runc.execArgv(containerIdOf(id), given, cwd)
     return { file, args }
   }
 
@@ -331,9 +375,10 @@ export class Sessions implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#pruning)
     await this.#life[Symbol.asyncDispose]()
+    await this.#warmBases[Symbol.asyncDispose]()
   }
 
-  #prune(): void {
+  #pruneArchives(): void {
     const { archives, log } = this.#runtime
     archives.prune(log).catch((error: unknown) => log.error({ err: error }, 'old archives could not be removed'))
   }

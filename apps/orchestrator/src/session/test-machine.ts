@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import { StepList, type StepReport } from '../command/steps.ts'
 import { cleanEnv, run } from '../process/run.ts'
 import { Projects } from '../project/projects.ts'
+import { ProjectSecrets } from '../project/secrets.ts'
 import { type Bootstrap, bootstrapDebian } from '../rootfs/bootstrap.ts'
 import { Tmux } from '../terminal/tmux.ts'
 import { mountPoints, unmount } from './mounts.ts'
@@ -63,6 +64,7 @@ export class TestMachine implements AsyncDisposable {
       archivesDir: join(dir, 'home/archives'),
       orchestratorId: ORCHESTRATOR_ID,
       log,
+      secrets: new ProjectSecrets({ aioHome: join(dir, 'home'), variable: () => undefined }),
     })
     const tmux = await Tmux.open({ aioRun: join(dir, 'run'), log })
     const machine = new TestMachine(dir, projects, tmux)
@@ -207,6 +209,8 @@ export class TestMachine implements AsyncDisposable {
   #agents(): AgentSource {
     return {
       agentsDir: join(this.home, 'agents'),
+      programsDir: undefined,
+      prune: async () => undefined,
       choose: (requested) => ({ agent: requested ?? 'shell' }),
       launch: (_agent, { permissions }) => {
         this.permissions.push(permissions)

@@ -1,7 +1,9 @@
+import { mkdirSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs'
 import { rm, rmdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
 import type { ProjectRecord } from '../project/projects.ts'
+import { resolveCommits } from './commit-names.ts'
 import { hostGit, inTurn } from './host-git.ts'
 import { isMounted } from './mounts.ts'
 
@@ -29,7 +31,7 @@ export async function findStart(
     ? ['refs/heads/', 'refs/remotes/origin/', '']
     : ['refs/remotes/origin/', '']
   const names = [`refs/heads/${request.branch}`, ...sources.map((prefix) => `${prefix}${ref}`)]
-  const [existing, ...found] = await resolve(repo, names)
+  const [existing, ...found] = await resolveCommits(repo, names)
   if (existing !== undefined) {
     if (request.resumeBranch !== true)
       throw new AioError(
@@ -60,7 +62,7 @@ export async function findFreeBranch(
   branch: string,
   start: Pick<StartingPoint, 'ref' | 'commit'>,
 ): Promise<StartingPoint> {
-  const [existing] = await resolve(repo, [`refs/heads/${branch}`])
+  const [existing] = await resolveCommits(repo, [`refs/heads/${branch}`])
   if (existing !== undefined) throw new AioError('CONFLICT', `The branch ${branch} exists. Choose another name.`)
   return { ...start, isOwnBranch: true }
 }
@@ -75,7 +77,7 @@ export async function findBranchFor(
   branch: string,
   start: Pick<StartingPoint, 'ref' | 'commit'>,
 ): Promise<StartingPoint> {
-  const [existing] = await resolve(repo, [`refs/heads/${branch}`])
+  const [existing] = await resolveCommits(repo, [`refs/heads/${branch}`])
   if (existing === undefined) return { ...start, isOwnBranch: true }
   const { exitCode } = await hostGit(repo, ['merge-base', '--is-ancestor', existing, start.commit], {
     allowFailure: true,
@@ -87,23 +89,38 @@ export async function findBranchFor(
   )
 }
 
-async function resolve(repo: string, names: readonly string[]): Promise<(string | undefined)[]> {
-  const input = names.map((name) => `${name}^{commit}\n`).join('')
-  const { stdout } = await hostGit(repo, ['cat-file', '--batch-check'], { input })
-  return stdout.split('\n').map((line) => /^([0-9a-f]{40,64}) commit /.exec(line)?.[1])
+const LOCK_REASON = 'a session of AI Orchestration works here; remove it with: aio sessions terminate'
+
+/**
+ * Registers an empty directory as a worktree, locked, as git itself does it (gitrepository-layout). Plain files, because
+ * `git worktree add` takes 17 ms of a creation; the session's branch has to be made besides, by {@link makeBranch}.
+ */
+export async function registerWorktree(repo: string, directory: string, branch: string): Promise<void> {
+  const registrations = join(repo, '.git/worktrees')
+  const registration = join(registrations, basename(directory))
+  mkdirSync(registrations, { recursive: true })
+  // It appears at once, so that a crash leaves a registration that git can remove, or none.
+  const unfinished = mkdtempSync(join(repo, '.git/new-worktree-'))
+  try {
+    const files: Record<string, string> = {
+      locked: `${LOCK_REASON}\n`,
+      gitdir: `${join(directory, '.git')}\n`,
+      commondir: '../..\n',
+      HEAD: `ref: refs/heads/${branch}\n`,
+    }
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(unfinished, name), content)
+    writeFileSync(join(directory, '.git'), `gitdir: ${registration}\n`, { flag: 'wx' })
+    renameSync(unfinished, registration)
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true })
+    throw error
+  }
 }
 
-/** Registers an empty directory as a worktree, locked, on the session's branch. */
-export async function addWorktree(
-  repo: string,
-  directory: string,
-  branch: string,
-  start: StartingPoint,
-): Promise<void> {
-  const what = start.isOwnBranch ? ['-b', branch, '--', directory, start.commit] : ['--', directory, branch]
-  const reason = 'a session of AI Orchestration works here; remove it with: aio sessions terminate'
+/** Makes a session's branch at the commit it starts from. @throws AioError EXEC_ERROR when it exists or cannot be made. */
+export async function makeBranch(repo: string, branch: string, commit: string): Promise<void> {
   await inTurn(repo, async () => {
-    await hostGit(repo, ['worktree', 'add', '--quiet', '--no-checkout', '--lock', '--reason', reason, ...what])
+    await hostGit(repo, ['update-ref', '--stdin'], { input: `create refs/heads/${branch} ${commit}\n` })
   })
 }
 

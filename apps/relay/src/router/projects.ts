@@ -5,9 +5,31 @@ import {
   orchestratorIdSchema,
   type Project,
   projectIdSchema,
+  type SecretInfo,
+  secretValueSchema,
+  variableNameSchema,
 } from '@ai-orchestration/protocol'
 import { z } from 'zod'
 import { procedure, router } from './trpc.ts'
+
+/** Secrets of a project, by name; a value goes straight to its orchestrator, and never comes back. */
+const secretsRouter = router({
+  list: procedure('viewer')
+    .input(z.strictObject({ projectId: projectIdSchema }))
+    .query(({ ctx, input }): Promise<SecretInfo[]> => ctx.services.streams.secrets(input.projectId)),
+  set: procedure('operator')
+    .input(z.strictObject({ projectId: projectIdSchema, name: variableNameSchema, value: secretValueSchema }))
+    .mutation(
+      ({ ctx, input: { projectId, name, value } }): Promise<SecretInfo[]> =>
+        ctx.services.streams.secrets(projectId, { type: 'set', name, value }),
+    ),
+  unset: procedure('operator')
+    .input(z.strictObject({ projectId: projectIdSchema, name: variableNameSchema }))
+    .mutation(
+      ({ ctx, input: { projectId, name } }): Promise<SecretInfo[]> =>
+        ctx.services.streams.secrets(projectId, { type: 'unset', name }),
+    ),
+})
 
 /** Projects of all machines. */
 export const projectsRouter = router({
@@ -33,6 +55,18 @@ export const projectsRouter = router({
           BUILT_IN_COMMANDS.create_project.output,
         ),
     ),
+  update: procedure('operator')
+    .input(BUILT_IN_COMMANDS.update_project.input.extend({ commandId: commandIdSchema.optional() }))
+    .mutation(
+      ({ ctx, input: { commandId, ...input } }): Promise<Project> =>
+        ctx.services.commands.call(
+          ctx,
+          'update_project',
+          { input, commandId },
+          BUILT_IN_COMMANDS.update_project.output,
+        ),
+    ),
+  secrets: secretsRouter,
   delete: procedure('operator')
     .input(BUILT_IN_COMMANDS.delete_project.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(

@@ -8,6 +8,7 @@ import {
   LIMITS,
   type Principal,
   pausedText,
+  type SecretInfo,
   type SessionStats,
   type StatsItem,
   type StreamFrame,
@@ -21,6 +22,9 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { Link, LinkBook } from '../fleet/link-book.ts'
 import { Flow } from './flow.ts'
 import { Switchboard } from './switchboard.ts'
+
+/** What is to happen to a project's secrets. */
+export type SecretsChange = NonNullable<Extract<StreamOrder, { type: 'secrets' }>['change']>
 
 /** Where a stream's items go. */
 export interface StreamCall {
@@ -175,6 +179,18 @@ export class Streams {
     this.#boardOf(sessionId).order({ type: 'terminal_resize', sessionId, size })
   }
 
+  /**
+   * Changes or lists the secrets of a project: straight to its orchestrator, because a command is kept and a value must
+   * not be. The answer names them and holds no value.
+   *
+   * @throws AioError NOT_FOUND, ORCHESTRATOR_OFFLINE, INTERRUPTED, TIMEOUT and the orchestrator's own.
+   */
+  async secrets(projectId: string, change?: SecretsChange): Promise<SecretInfo[]> {
+    const board = this.#boardAt(this.#fleet.requireProject(projectId).orchestratorId)
+    const order = { type: 'secrets' as const, streamId: ulid(), projectId, ...(change === undefined ? {} : { change }) }
+    return (await board.ask(order)).secrets
+  }
+
   /** What an orchestrator is to do with its streams. @throws AioError */
   orders(principal: Principal, epoch: number, call: StreamCall): AsyncGenerator<StreamOrder, void> {
     const link = this.#book.require(principal, epoch)
@@ -211,7 +227,10 @@ export class Streams {
   }
 
   #boardOf(sessionId: string): Switchboard {
-    const { orchestratorId } = this.#fleet.requireSession(sessionId)
+    return this.#boardAt(this.#fleet.requireSession(sessionId).orchestratorId)
+  }
+
+  #boardAt(orchestratorId: string): Switchboard {
     this.#fleet.requireOnline(orchestratorId)
     const link = this.#book.byOrchestrator(orchestratorId)
     if (link === undefined) throw new AioError('UNAVAILABLE', 'The orchestrator is connecting. Try again in a moment.')

@@ -21,10 +21,20 @@ export type OpenStream =
 const STREAMS_MAX = 1_024 // per orchestrator
 const ORDERS_MAX_BYTES = 4 * 1024 * 1024 // input that waits for one orchestrator's stream socket
 
+type SecretsFrame = Extract<StreamFrame, { type: 'secrets' }>
+
+interface Asked {
+  resolve: (frame: SecretsFrame) => void
+  reject: (error: AioError) => void
+}
+
+const ANSWER_DEADLINE_MS = 15_000 // writing a file and telling of it takes milliseconds
+
 /** The streams of one orchestrator's connection, and the orders on their way to it. */
 export class Switchboard {
   readonly #orders = new Mailbox<StreamOrder>()
   readonly #open = new Map<string, OpenStream>()
+  readonly #asked = new Map<string, Asked>()
   readonly #link: Link
   #readers = 0
 
@@ -68,10 +78,32 @@ export class Switchboard {
       this.#orders.push(order)
       return
     }
-    const bytes = 64 + ('data' in order ? order.data.length : 0)
+    const bytes = 64 + ('data' in order ? order.data.length : order.type === 'secrets' ? secretBytes(order) : 0)
     if (this.#orders.bytes + bytes > ORDERS_MAX_BYTES)
       throw new AioError('LIMIT', 'The orchestrator takes input more slowly than it comes. Wait a moment, then go on.')
     this.#orders.push(order, bytes)
+  }
+
+  /**
+   * Sends an order that is answered once.
+   *
+   * @throws AioError what the orchestrator answers; INTERRUPTED when the connection breaks; TIMEOUT.
+   */
+  async ask(order: Extract<StreamOrder, { type: 'secrets' }>): Promise<SecretsFrame> {
+    const { promise, resolve, reject } = Promise.withResolvers<SecretsFrame>()
+    const { streamId } = order
+    const timer = setTimeout(
+      () => reject(new AioError('TIMEOUT', 'The orchestrator did not answer in time. Try again.')),
+      ANSWER_DEADLINE_MS,
+    )
+    this.#asked.set(streamId, { resolve, reject })
+    try {
+      this.order(order)
+      return await promise
+    } finally {
+      clearTimeout(timer)
+      this.#asked.delete(streamId)
+    }
   }
 
   /** Resolves when fewer bytes of orders than that wait. */
@@ -96,6 +128,11 @@ export class Switchboard {
 
   /** Takes a frame from the orchestrator; one for a stream that has been closed is dropped. */
   receive(frame: StreamFrame): void {
+    const asked = this.#asked.get(frame.streamId)
+    if (asked !== undefined) {
+      answer(asked, frame)
+      return
+    }
     const stream = this.#open.get(frame.streamId)
     if (stream === undefined) return
     switch (frame.type) {
@@ -115,6 +152,8 @@ export class Switchboard {
       case 'chat':
         if (stream.type === 'chat') stream.flow.push(frame.item)
         return
+      case 'secrets':
+        return
       case 'closed':
         this.#finish(frame.streamId, stream, frame.error === undefined ? undefined : AioError.fromWire(frame.error))
         return
@@ -131,6 +170,8 @@ export class Switchboard {
   #breakAll(): void {
     for (const stream of this.#open.values()) stream.flow.end(broken(stream))
     this.#open.clear()
+    for (const { reject } of this.#asked.values())
+      reject(new AioError('INTERRUPTED', 'The connection with the orchestrator broke before it answered. Try again.'))
     this.#orders.clear()
   }
 
@@ -138,6 +179,23 @@ export class Switchboard {
     this.#breakAll()
     this.#orders.close()
   }
+}
+
+function secretBytes({ change }: Extract<StreamOrder, { type: 'secrets' }>): number {
+  return change?.type === 'set' ? change.value.length : 0
+}
+
+function answer({ resolve, reject }: Asked, frame: StreamFrame): void {
+  if (frame.type === 'secrets') {
+    resolve(frame)
+    return
+  }
+  const error = frame.type === 'closed' ? frame.error : undefined
+  reject(
+    error === undefined
+      ? new AioError('INVALID_OUTPUT', 'The orchestrator did not answer what was asked. Update it, then try again.')
+      : AioError.fromWire(error),
+  )
 }
 
 function broken(stream: OpenStream): AioError {
