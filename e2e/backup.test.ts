@@ -14,7 +14,7 @@ test('a copy made while the relay runs can be restored: what it knew is known, w
   const gate = Promise.withResolvers<number>()
   await using machine = new ScriptedOrchestrator(relay, { run: ({ input }) => (input === 'wait' ? gate.promise : 1) })
   await machine.ready()
-  await using client = createClient({ url: relay.wsUrl, token: relay.token })
+  await using client = createClient({ url: relay.wsUrl, token: relay.token, connectTimeoutMs: 60_000 })
   const run = (commandId: string, input: unknown = {}) =>
     client.commands.run.mutate({ commandId, command: 'slow', input })
   const events: AioEvent[] = []

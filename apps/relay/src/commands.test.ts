@@ -211,7 +211,7 @@ describe('an orchestrator that is away', () => {
     // The end that was said to be known may have been taken once and lost here since: it is asked for, as what is not named is.
     await expect
       .poll(() => back.dispatched.map(({ type, commandId }) => `${type} ${commandId}`))
-      .toEqual([`tell ${ids.ended}`, `tell ${ids.lost}`, `run ${ids.unacked}`])
+      .toEqual([`run ${ids.unacked}`, `tell ${ids.ended}`, `tell ${ids.lost}`])
     expect(await stateOf(ids.running)).toBe('running')
     expect(await stateOf(ids.lost)).toBe('unknown')
     const error = { code: 'INTERRUPTED' as const, message: 'It is not on record.' }

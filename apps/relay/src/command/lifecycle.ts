@@ -18,7 +18,9 @@ import type { Endings } from '../metrics/endings.ts'
 import type { CancelOutcome } from '../router/commands.ts'
 import { checkedOutput } from './built-in.ts'
 import { Deadlines } from './deadlines.ts'
+import { forgottenEntry } from './forgotten-entry.ts'
 import type { Entry, Ledger } from './ledger.ts'
+import { WaitingCallers } from './waiting-callers.ts'
 
 /** What an orchestrator says about commands. */
 export type CommandEvent = Extract<OrchestratorEvent, { type: `command_${string}` }>
@@ -32,7 +34,7 @@ export class Lifecycle {
   readonly #endings: Endings
   readonly #now: () => number
   readonly #deadlines = new Deadlines()
-  readonly #finished = new Map<string, PromiseWithResolvers<Command>>()
+  readonly #callers = new WaitingCallers()
   /** Commands that will be handed over as soon as it is kept that they may have been. */
   readonly #offering = new Set<string>()
   /** Commands whose end only their orchestrator may know; it is asked as soon as it listens. */
@@ -68,10 +70,7 @@ export class Lifecycle {
     entry.wasDispatched = this.#isOnline(entry)
     this.#ledger.accept(entry).then(
       () => this.#accepted(entry),
-      (error: unknown) => {
-        this.#finished.get(entry.command.commandId)?.reject(error)
-        this.#finished.delete(entry.command.commandId)
-      },
+      (error: unknown) => this.#callers.refused(entry.command.commandId, error),
     )
     // In the same batch: one wait for the disk, not two.
     this.#journal.appendWith({
@@ -88,9 +87,7 @@ export class Lifecycle {
       await this.#ledger.settled()
       return command
     }
-    const waiting = this.#finished.get(command.commandId) ?? Promise.withResolvers<Command>()
-    this.#finished.set(command.commandId, waiting)
-    return await waiting.promise
+    return await this.#callers.endOf(command.commandId)
   }
 
   /** Asks for a command to stop, or prevents that it starts. */
@@ -277,32 +274,7 @@ export class Lifecycle {
   #takeForgotten(orchestratorId: string, event: CommandEvent): void {
     this.#journal.append({ ...event, orchestratorId })
     if (event.type !== 'command_result' && event.type !== 'command_error') return
-    const now = this.#stamp()
-    const { commandId, command, projectId, sessionId } = event
-    const ending =
-      event.type === 'command_result'
-        ? { state: 'succeeded' as const, output: event.output }
-        : { state: event.state, error: event.error }
-    this.#ledger.put({
-      command: {
-        commandId,
-        command,
-        orchestratorId,
-        ...ending,
-        ...(projectId === undefined ? {} : { projectId }),
-        ...(sessionId === undefined ? {} : { sessionId }),
-        createdAt: now,
-        updatedAt: now,
-      },
-      input: undefined,
-      contentHash: undefined,
-      by: { name: 'unknown', isAdmin: false },
-      deadline: 0,
-      wasDispatched: true,
-      wasAcknowledged: true,
-      cancelRequested: false,
-      isKept: true,
-    })
+    this.#ledger.put(forgottenEntry(orchestratorId, event, this.#stamp()))
   }
 
   #update(entry: Entry, change: Partial<Command>): void {
@@ -315,10 +287,8 @@ export class Lifecycle {
     this.#endings.add(command)
     this.#deadlines.clear(command.commandId)
     this.#toAsk.delete(command.commandId)
-    const waiting = this.#finished.get(command.commandId)
-    this.#finished.delete(command.commandId)
     // Nobody is told of an end that a crash could take back.
-    if (waiting !== undefined) void this.#ledger.settled().then(() => waiting.resolve(command))
+    this.#callers.ended(command, () => this.#ledger.settled())
   }
 
   #openOf(orchestratorId: string): Entry[] {
