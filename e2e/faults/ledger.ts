@@ -124,6 +124,7 @@ export class Ledger {
 
   /** Once all has healed: holds what was seen against what the relay and the disk say. */
   async check(aio: Client, marksFile: string): Promise<void> {
+    await this.#allTold()
     await this.checkWatchers()
     await this.#checkHistory(aio)
     const marks = await countMarks(marksFile)
@@ -150,6 +151,13 @@ export class Ledger {
     if (ask.answer !== undefined && !isSameAnswer(ask.answer, command) && !ask.isForgiven)
       this.#violated(`C-3 ${commandId} was answered ${told(ask.answer)} and is now ${told(command)}`)
     if (ask.ends !== 1 && !ask.isForgiven) this.#violated(`C-4 the end of ${commandId} was told ${ask.ends} times`)
+  }
+
+  // All who watch may have been cut off together: then the newest event that any of them has seen is not the end.
+  async #allTold(): Promise<void> {
+    const isUntold = (ask: Ask) => ask.answer !== undefined && ask.ends === 0 && !ask.isForgiven
+    const deadline = performance.now() + CAUGHT_UP_WITHIN_MS
+    while ([...this.#asks.values()].some(isUntold) && performance.now() < deadline) await sleep(50)
   }
 
   /** All who watch come to the end (E-7). */
