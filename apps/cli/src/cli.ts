@@ -100,20 +100,24 @@ export class Cli {
   /** The orchestrator that `--orchestrator` names by id or name. @throws AioError ORCHESTRATOR_NOT_FOUND, CONFLICT. */
   async orchestratorId(aio: Client): Promise<string | undefined> {
     const wanted = this.flags.orchestrator
-    if (wanted === undefined) return undefined
-    const all = await aio.orchestrators.list.query()
-    const found = all.filter((one) => one.id === wanted || one.name === wanted)
-    const [only] = found
-    if (only === undefined)
-      throw new AioError(
-        'ORCHESTRATOR_NOT_FOUND',
-        `There is no orchestrator ${JSON.stringify(wanted)}. See: aio orchestrators`,
-      )
-    if (found.length > 1)
-      throw new AioError(
-        'CONFLICT',
-        `${found.length} orchestrators are named ${JSON.stringify(wanted)}. Give the id: aio orchestrators`,
-      )
-    return only.id
+    return wanted === undefined ? undefined : await machineId(aio, wanted)
   }
+}
+
+/** The id of a machine that is given by id or name. @throws AioError ORCHESTRATOR_NOT_FOUND, CONFLICT. */
+export async function machineId(aio: Client, wanted: string): Promise<string> {
+  const all = await aio.orchestrators.list.query()
+  const found = all.filter((one) => one.id === wanted || one.name === wanted)
+  const [only] = found
+  if (only === undefined)
+    throw new AioError(
+      'ORCHESTRATOR_NOT_FOUND',
+      `There is no orchestrator ${JSON.stringify(wanted)}. See: aio orchestrators`,
+    )
+  if (found.length > 1)
+    throw new AioError(
+      'CONFLICT',
+      `${found.length} orchestrators are named ${JSON.stringify(wanted)}. Give the id: aio orchestrators`,
+    )
+  return only.id
 }

@@ -37,13 +37,21 @@ function addServices(program: Command, run: Runner): void {
     .command('up')
     .description('start relay and orchestrator on this machine and keep them running')
     .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/up.ts')).up(cli)))
-  for (const name of ['relay', 'orchestrator'] as const)
-    program
-      .command(name)
-      .description(name === 'relay' ? 'start the relay alone' : 'start the orchestrator of this machine alone')
-      .action((_, self) =>
-        run(flagsOf(self), async (cli) => (await import('./commands/service.ts')).runService(cli, name)),
-      )
+  program
+    .command('relay')
+    .description('start the relay alone')
+    .action((_, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/service.ts')).runService(cli, 'relay')),
+    )
+  program
+    .command('orchestrator')
+    .description('start the orchestrator of this machine alone')
+    .option('--enroll <code>', 'join the relay with a code of `aio orchestrators enroll`; - reads it from stdin')
+    .action((options, self) =>
+      run(flagsOf(self), async (cli) =>
+        (await import('./commands/service.ts')).runService(cli, 'orchestrator', options),
+      ),
+    )
   program
     .command('backup <file>')
     .description("copy the relay's database on this machine to a new file, also while the relay runs")
@@ -54,11 +62,19 @@ function addServices(program: Command, run: Runner): void {
     .command('doctor')
     .description('check what this machine needs, and say what to do')
     .action((_, self) => run(flagsOf(self), async (cli) => (await import('./commands/doctor.ts')).doctor(cli)))
-  program
+  const orchestrators = program
     .command('orchestrators')
     .description('list the machines')
     .action((_, self) =>
       run(flagsOf(self), async (cli) => (await import('./commands/orchestrators.ts')).listOrchestrators(cli)),
+    )
+  orchestrators
+    .command('enroll')
+    .description('print a one-time code, and the command that lets another machine join with it')
+    .option('--name <name>', 'what to call it')
+    .option('--replace <machine>', 'the machine, by name or id, that it is or takes the place of; gives it a new key')
+    .action((options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/orchestrators.ts')).enrollOrchestrator(cli, options)),
     )
 }
 
@@ -88,8 +104,21 @@ function addTokens(program: Command, run: Runner): void {
     )
     .requiredOption('--name <name>', 'whose it is')
     .option('--ttl <time>', 'how long it is valid, such as 30d', duration)
+    .option('--project <project...>', 'for these projects only')
+    .option('--machine <machine...>', 'for these machines only, by name or id')
     .action((options, self) =>
       run(flagsOf(self), async (cli) => (await import('./commands/tokens.ts')).createToken(cli, options)),
+    )
+  tokens
+    .command('change <id>')
+    .description('change what a token allows, at once; its devices log in again')
+    .addOption(new Option('--role <role>', 'what it allows').choices(['viewer', 'operator', 'admin']))
+    .addOption(new Option('--project <project...>', 'for these projects only').conflicts('allProjects'))
+    .addOption(new Option('--machine <machine...>', 'for these machines only').conflicts('allMachines'))
+    .option('--all-projects', 'for all projects')
+    .option('--all-machines', 'for all machines')
+    .action((id: string, options, self) =>
+      run(flagsOf(self), async (cli) => (await import('./commands/tokens.ts')).changeToken(cli, id, options)),
     )
   tokens
     .command('list')

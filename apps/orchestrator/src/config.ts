@@ -13,8 +13,15 @@ const absolute = z.string().refine((path) => path.startsWith('/'), { error: 'mus
 export const environmentSchema = z.object({
   RELAY_URL: z
     .url({ protocol: /^wss?$/ })
-    .default('ws://localhost:3000/ws')
-    .describe("The relay's WebSocket URL."),
+    .optional()
+    .describe(
+      "The relay's WebSocket URL; when absent, that of the relay it was enrolled at, else ws://localhost:3000/ws.",
+    ),
+  ENROLL_CODE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Code to join the relay with, used once; `aio orchestrator --enroll` sets it.'),
   AUTH_TOKEN: z.string().optional().describe('Token presented to the relay; else the one under AIO_HOME is used.'),
   ORCHESTRATOR_NAME: z.string().min(1).max(100).optional().describe('Name shown to people; the hostname when absent.'),
   PROJECTS_DIR: absolute.optional().describe('Root of all projects; ~/projects when absent.'),
@@ -103,7 +110,10 @@ export const environmentSchema = z.object({
 
 /** The orchestrator's settings, read once at start. */
 export interface OrchestratorConfig {
-  relayUrl: string
+  /** When absent, that of the relay it was enrolled at is used, or the default. */
+  relayUrl: string | undefined
+  /** A code to enroll with; one that was used here already is ignored. */
+  enrollCode: string | undefined
   /** From AUTH_TOKEN; when absent, the token file under `aioHome` is read at each connect. */
   token: string | undefined
   name: string
@@ -146,6 +156,7 @@ export function loadConfig(env: Record<string, string | undefined>): Orchestrato
   const rootfsDir = data.ROOTFS_DIR ?? join(aioHome, 'rootfs')
   return {
     relayUrl: data.RELAY_URL,
+    enrollCode: data.ENROLL_CODE,
     token: data.AUTH_TOKEN,
     name: data.ORCHESTRATOR_NAME ?? hostname(),
     aioHome,

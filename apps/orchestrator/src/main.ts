@@ -12,7 +12,6 @@ import { CommandRegistry } from './command/registry.ts'
 import { loadConfig, type OrchestratorConfig } from './config.ts'
 import { readIdentity } from './disk/identity.ts'
 import { lockDirectories } from './disk/lock-directories.ts'
-import { readToken } from './disk/token.ts'
 import { budgetSessions } from './door/budget-sessions.ts'
 import { Budgets } from './door/budgets.ts'
 import { Doors } from './door/doors.ts'
@@ -20,6 +19,7 @@ import { Prices } from './door/prices.ts'
 import { UsageBook } from './door/usage-book.ts'
 import { Execs } from './exec/execs.ts'
 import { Exports } from './exec/exports.ts'
+import { HostIdentity } from './host/host-identity.ts'
 import { Journal } from './journal/journal.ts'
 import { Link, SupersededError } from './link/link.ts'
 import { Outbox } from './link/outbox.ts'
@@ -51,6 +51,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   await mkdir(config.aioRun, { recursive: true, mode: 0o711 })
   await using _locks = await lockDirectories([config.aioHome, config.aioRun, config.projectsDir])
   const id = await readIdentity(config.aioHome)
+  const identity = await HostIdentity.open({ config, id, log })
   await using journal = await Journal.open({ path: join(config.aioHome, 'orchestrator', 'journal.db'), log })
 
   const archivesDir = join(config.aioHome, 'archives')
@@ -71,7 +72,10 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
     tell: (sessionId, used) => inBackground(sessions.recordUsage(sessionId, used)),
   })
   const admit = (sessionId: string, signal: AbortSignal) => budgets.admit(sessionId, signal)
-  await using doors = new Doors({ config, log, projects, agents, questions, rules, usage, admit })
+  await using doors = new Doors({
+    config: { ...config, relayUrl: identity.relayUrl },
+    ...{ log, projects, agents, questions, rules, usage, admit },
+  })
   await using sessions = await Sessions.open({ config, log, orchestratorId: id, projects, tmux, agents, doors })
   const budgets = await Budgets.open({ questions, usage, sessions: budgetSessions(projects, sessions), log, projects })
   await sessions.adopt()
@@ -105,13 +109,14 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   await using execs = new Execs({ sessions, log })
   const exports = new Exports({ sessions })
   await using client = createClient({
-    url: config.relayUrl,
-    token: () => readToken(config),
+    url: identity.relayUrl,
+    token: () => identity.token(),
     headers: { 'x-aio-role': 'orchestrator' },
     connectTimeoutMs: Number.POSITIVE_INFINITY,
   })
   using link = new Link({
     client,
+    identity,
     outbox,
     log,
     describe: () => ({
@@ -123,8 +128,8 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
       known: runner.known(),
     }),
     onDispatch: (dispatch) => runner.dispatch(dispatch),
-    onRegistered: (epoch) =>
-      new Streams({ client, epoch, terminals, execs, exports, projects, stats: sessions, chats, log }),
+    onRegistered: (registered) =>
+      new Streams({ client, ...registered, terminals, execs, exports, projects, stats: sessions, chats, log }),
   })
   projects.onChange(publish)
   sessions.onChange(publish)

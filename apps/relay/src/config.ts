@@ -2,6 +2,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { LIMITS } from '@ai-orchestration/protocol'
 import { z } from 'zod'
+import type { CallsPerSecond } from './auth/call-rates.ts'
 import type { EventRetention } from './store/messages.ts'
 
 const EVENTS_MAX = 20_000_000 // each has an entry of some bytes beside its text, which the limit by size does not see
@@ -49,6 +50,14 @@ const environmentSchema = z.object({
     .min(0, { error: 'DRAIN_MS must be 0 or more.' })
     .max(600_000, { error: 'DRAIN_MS must be at most 600000, which is ten minutes.' })
     .default(3_000),
+  CALLS_PER_SECOND: z.coerce
+    .number({ error: 'CALLS_PER_SECOND must be a number, such as 1000.' })
+    .positive({ error: 'CALLS_PER_SECOND must be more than 0.' })
+    .default(1_000),
+  CALLS_PER_SECOND_PER_ADDRESS: z.coerce
+    .number({ error: 'CALLS_PER_SECOND_PER_ADDRESS must be a number, such as 50000.' })
+    .positive({ error: 'CALLS_PER_SECOND_PER_ADDRESS must be more than 0.' })
+    .default(50_000),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
       error: 'LOG_LEVEL is one of fatal, error, warn, info, debug, trace, silent.',
@@ -70,6 +79,7 @@ export interface RelayConfig {
   retention: EventRetention
   /** How long calls that are under way may take to end when the relay stops, in milliseconds. */
   drainMs: number
+  callsPerSecond: CallsPerSecond
   logLevel: string
   /** The exported web app. */
   webDir: string
@@ -98,6 +108,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): RelayC
       maxAgeMs: parsed.JOURNAL_MAX_DAYS * 24 * 3_600_000,
     },
     drainMs: parsed.DRAIN_MS,
+    callsPerSecond: { perToken: parsed.CALLS_PER_SECOND, perAddress: parsed.CALLS_PER_SECOND_PER_ADDRESS },
     logLevel: parsed.LOG_LEVEL,
     webDir: resolve(parsed.WEB_DIR ?? join(import.meta.dirname, '../../web/out')),
     isSupervised: parsed.AIO_SUPERVISED === '1',

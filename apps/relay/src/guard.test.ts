@@ -204,7 +204,7 @@ describe('what one frame may hold (S-2)', () => {
 
 describe('sockets without a token (S-3)', () => {
   test('the 21st of an address gets 503 with Retry-After, and there is room again later', async () => {
-    await using own = await TestRelay.start({ limits: { authDeadlineMs: 2_000 } })
+    await using own = await TestRelay.start({ limits: { authDeadlineMs: 60_000, unauthenticatedStayMs: 60_000 } })
     const sockets = await Promise.all(Array.from({ length: 20 }, () => own.socket()))
     const refused = await fetchUpgrade(own)
     expect(refused).toMatch(/^HTTP\/1.1 503 [\s\S]*Retry-After: \d/)

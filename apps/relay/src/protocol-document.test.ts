@@ -21,9 +21,11 @@ test('the client of docs/protocol.md works as it stands there', async () => {
     output += chunk
   })
   child.stdin.end(script)
-  await expect.poll(() => output).toMatch(/AUTH_TOKEN[\s\S]*NOT_FOUND: There is no session[\s\S]*\[\]/)
+  await expect
+    .poll(() => output, { timeout: 20_000 })
+    .toMatch(/AUTH_TOKEN[\s\S]*NOT_FOUND: There is no session[\s\S]*\[\]/)
   await using _fake = await FakeOrchestrator.connect(relay)
-  await expect.poll(() => output).toMatch(/[0-9A-Z]{26}\.1 orchestrator_joined/)
+  await expect.poll(() => output, { timeout: 20_000 }).toMatch(/[0-9A-Z]{26}\.1 orchestrator_joined/)
   const exited = once(child, 'exit')
   await relay.relay.close()
   await exited

@@ -6,7 +6,9 @@ import type { Logger } from 'pino'
 import { DurableAudit } from './audit/durable-audit.ts'
 import { MemoryAudit } from './audit/memory-audit.ts'
 import { bootstrapToken } from './auth/bootstrap-token.ts'
+import { CallRates } from './auth/call-rates.ts'
 import { FailureLimit } from './auth/failure-limit.ts'
+import { HostGuard } from './auth/host-guard.ts'
 import { LoginCodes } from './auth/login-codes.ts'
 import { TokenFile } from './auth/token-file.ts'
 import { TokenTable } from './auth/token-table.ts'
@@ -66,6 +68,7 @@ export interface Relay {
 }
 
 const FAILED_LOGINS = { max: 10, windowMs: 60_000 } // per address; a right credential passes even then
+const KEPT_REFUSALS = { max: 60, windowMs: 60_000 } // per token; all of them are in the log
 
 /**
  * Puts the rooms together and listens.
@@ -116,6 +119,7 @@ async function openServices(
   try {
     const { journal, ledger, audit, storage } = kept
     const tokens = await Tokens.open({ storage: kept.tokens, bootstrap })
+    const hostGuard = new HostGuard({ tokens })
     const fleet = new Fleet({ journal })
     fleet.restore(kept.fleet)
     const inbox = new Inbox({ journal })
@@ -135,10 +139,13 @@ async function openServices(
       tokens,
       codes: new LoginCodes(),
       exchangeFailures: new FailureLimit(FAILED_LOGINS),
+      refusals: new FailureLimit(KEPT_REFUSALS),
+      hostGuard,
+      rates: new CallRates(config.callsPerSecond),
       journal,
       fleet,
       inbox,
-      links: new Links({ book, fleet, inbox, journal, lifecycle, marks: kept.marks, log }),
+      links: new Links({ book, guard: hostGuard, fleet, inbox, journal, lifecycle, marks: kept.marks, log }),
       commands: new Commands({ fleet, inbox, ledger, lifecycle }),
       watch: new Watch({ journal, fleet, inbox }),
       streams: new Streams({ fleet, book }),

@@ -228,10 +228,11 @@ describe('over a restart of the relay', () => {
     await using again = second.client()
     const records = await again.call.audit.list.query()
     expect(records).toMatchObject([
+      { call: 'audit.list', tokenId: operator.id, outcome: 'FORBIDDEN' },
       { call: 'tokens.create', by: 'AUTH_TOKEN', tokenId: 'auth-token', outcome: 'ok' },
       { call: 'projects.create', tokenId: operator.id, requestId: commandId, outcome: 'ORCHESTRATOR_NOT_FOUND' },
     ])
     expect(JSON.stringify(records)).not.toContain('secret-name')
-    expect(await again.call.audit.list.query({ before: records[0]?.id ?? 0, limit: 5 })).toHaveLength(1)
+    expect(await again.call.audit.list.query({ before: records[0]?.id ?? 0, limit: 5 })).toHaveLength(2)
   })
 })

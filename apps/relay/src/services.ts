@@ -1,6 +1,8 @@
 import type { Logger } from 'pino'
 import type { Audit } from './audit/audit.ts'
+import type { CallRates } from './auth/call-rates.ts'
 import type { FailureLimit } from './auth/failure-limit.ts'
+import type { HostGuard } from './auth/host-guard.ts'
 import type { LoginCodes } from './auth/login-codes.ts'
 import type { Tokens } from './auth/tokens.ts'
 import type { Commands } from './command/commands.ts'
@@ -27,6 +29,10 @@ export interface Services {
   readonly tokens: Tokens
   readonly codes: LoginCodes
   readonly exchangeFailures: FailureLimit
+  /** How many refusals of each token are worth keeping. */
+  readonly refusals: FailureLimit
+  readonly hostGuard: HostGuard
+  readonly rates: CallRates
   readonly journal: Journal
   readonly fleet: Fleet
   readonly inbox: Inbox

@@ -15,9 +15,21 @@ export const titleSchema = z
   .max(LIMITS.titleMaxChars, { error: `A title has at most ${LIMITS.titleMaxChars} characters.` })
   .refine((text) => !/\p{Cc}/u.test(text), { error: 'A title cannot hold control characters such as line breaks.' })
 
-/** What a token allows, weakest first; each of the first three includes those before it, `orchestrator` includes none. */
-export const roleSchema = z.enum(['viewer', 'operator', 'admin', 'orchestrator'])
+/**
+ * What a token allows, weakest first; each of the first three includes those before it. `orchestrator` is one machine and
+ * `enroll` a code that becomes one, once: neither includes any other.
+ */
+export const roleSchema = z.enum(['viewer', 'operator', 'admin', 'orchestrator', 'enroll'])
 export type Role = z.infer<typeof roleSchema>
+
+/** What a token is limited to; an absent list means all. Where both are given, both hold. */
+export const scopeSchema = z.object({
+  /** Projects, with their sessions, commands and events. */
+  projects: z.array(projectIdSchema).min(1).max(LIMITS.scopeMaxEntries).optional(),
+  /** Machines and what is on them; for the role `orchestrator` the one it is. */
+  orchestrators: z.array(orchestratorIdSchema).min(1).max(LIMITS.scopeMaxEntries).optional(),
+})
+export type Scope = z.infer<typeof scopeSchema>
 
 /** An agent as one orchestrator offers it. */
 export const agentInfoSchema = z.object({
@@ -270,6 +282,9 @@ export const tokenInfoSchema = z.object({
   id: z.string(),
   role: roleSchema,
   name: z.string(),
+  ...scopeSchema.shape,
+  /** The token that a device logged in with: when that one is revoked, so is this. */
+  madeFrom: z.string().optional(),
   createdAt: timestampSchema,
   lastUsedAt: timestampSchema.optional(),
   expiresAt: timestampSchema.optional(),
@@ -282,6 +297,7 @@ export const principalSchema = z.object({
   tokenId: z.string(),
   name: z.string(),
   roles: z.array(roleSchema),
+  ...scopeSchema.shape,
 })
 export type Principal = z.infer<typeof principalSchema>
 

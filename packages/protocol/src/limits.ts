@@ -23,6 +23,10 @@ export const LIMITS = {
   bufferHardBytes: 4 * 1024 * 1024,
   /** A one-time login code is valid for this long, in milliseconds. */
   loginCodeTtlMs: 5 * 60_000,
+  /** A code that a new orchestrator joins with is valid for this long at most, in milliseconds. */
+  enrollCodeTtlMs: 15 * 60_000,
+  /** Most projects, and most machines, that a token can be limited to. */
+  scopeMaxEntries: 100,
   /** Longest display title, prompt, clone URL and argument list, in characters or entries. */
   titleMaxChars: 200,
   promptMaxChars: 100_000,

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { commandNameSchema, commandStateSchema } from './commands.ts'
 import { orchestratorSchema, projectSchema, sessionSchema } from './domain.ts'
 import { orchestratorEventSchema } from './events.ts'
+import { hostProofSchema } from './host.ts'
 import { commandIdSchema } from './ids.ts'
 import { questionSchema } from './questions.ts'
 
@@ -25,6 +26,8 @@ export const registrationSchema = z.object({
    * this name is dropped. When absent, a new process counts from 1 again.
    */
   outbox: z.string().min(1).max(40).optional(),
+  /** Which machine this is, and the proof that it holds the key of its token. */
+  host: hostProofSchema.optional(),
 })
 export type Registration = z.infer<typeof registrationSchema>
 
@@ -34,6 +37,8 @@ export const registeredSchema = z.object({
   relayVersion: z.string(),
   /** The relay's monotonic clock, in milliseconds, which `sentAt` of later messages is of. */
   clock: z.number(),
+  /** Goes with `orchestrator.streams` on the second socket, which thereby is the same machine's. */
+  linkKey: z.string(),
 })
 export type Registered = z.infer<typeof registeredSchema>
 

@@ -1,6 +1,7 @@
-import type { Cli } from '../cli.ts'
+import { type Cli, machineId } from '../cli.ts'
 import { table } from '../output/table.ts'
 import { ago } from '../output/time.ts'
+import { isLoopback, reachableAddress } from '../relay-address.ts'
 
 const GIB = 1024 ** 3
 
@@ -28,4 +29,30 @@ export async function listOrchestrators(cli: Cli): Promise<void> {
         ),
   )
   for (const one of all) for (const warning of one.warnings) cli.out.note(`${one.name}: ${warning}`)
+}
+
+/** `aio orchestrators enroll [--name N] [--replace M]`: a code, and the command to type on the other machine. */
+export async function enrollOrchestrator(cli: Cli, options: { name?: string; replace?: string }): Promise<void> {
+  const { url } = await cli.address()
+  const made = await cli.withClient(async (aio) =>
+    aio.orchestrators.enroll.mutate({
+      name: options.name,
+      replaces: options.replace === undefined ? undefined : await machineId(aio, options.replace),
+    }),
+  )
+  const address = reachableAddress(url, cli.config.host)
+  const name = options.name === undefined ? '' : `ORCHESTRATOR_NAME=${quoted(options.name)} `
+  const command = `${name}npx aio orchestrator --relay ${address} --enroll ${made.code}`
+  cli.out.result(
+    { ...made, command },
+    () => `Type this on the machine, within fifteen minutes; it works once:\n  ${command}`,
+  )
+  if (isLoopback(address) && !cli.out.isJson)
+    cli.out.note(
+      'The relay is reached from this machine only. For another one: HOST=0.0.0.0 AUTH_TOKEN=… aio up (behind TLS).',
+    )
+}
+
+function quoted(text: string): string {
+  return /^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

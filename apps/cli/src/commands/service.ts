@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
+import { relayUrl } from '@ai-orchestration/sdk'
 import type { Cli } from '../cli.ts'
+import { readStdin } from '../stdin.ts'
 import { type ServiceName, serviceMain } from '../up/supervised.ts'
 
 /**
@@ -7,8 +9,15 @@ import { type ServiceName, serviceMain } from '../up/supervised.ts'
  *
  * @returns its exit status.
  */
-export async function runService(_cli: Cli, name: ServiceName): Promise<number> {
-  const child = spawn(process.execPath, [serviceMain(name)], { stdio: 'inherit' })
+export async function runService(cli: Cli, name: ServiceName, options: { enroll?: string } = {}): Promise<number> {
+  const { enroll } = options
+  const env = {
+    ...process.env,
+    ...(cli.flags.relay === undefined ? {} : { RELAY_URL: relayUrl(cli.flags.relay) }),
+    // In the environment, which other users cannot read, and not among the arguments, which they can.
+    ...(enroll === undefined ? {} : { ENROLL_CODE: enroll === '-' ? (await readStdin()).trim() : enroll }),
+  }
+  const child = spawn(process.execPath, [serviceMain(name)], { stdio: 'inherit', env })
   // The terminal sends SIGINT to both of us; the service decides, we wait.
   const wait = () => undefined
   const stop = () => void child.kill('SIGTERM')

@@ -21,7 +21,7 @@ import type { UsageBook } from './usage-book.ts'
 
 /** What doors work with. */
 export interface DoorServices {
-  config: Pick<OrchestratorConfig, 'gateway' | 'relayUrl' | 'egressAllowAddresses'>
+  config: Pick<OrchestratorConfig, 'gateway' | 'egressAllowAddresses'> & { relayUrl: string }
   log: Logger
   projects: { get(id: string): ProjectRecord | undefined }
   agents: { hostsOf(agentId: string): readonly HostPattern[] }

@@ -8,21 +8,24 @@ import {
   toAioError,
 } from '@ai-orchestration/protocol'
 import type { Client } from '@ai-orchestration/sdk'
+import type { HostIdentity } from '../host/host-identity.ts'
 import type { Logger } from '../log.ts'
 import type { Outbox } from './outbox.ts'
 
 /** What the link needs of the rest. */
 export interface LinkOptions {
   client: Client
+  /** Proves to the relay which machine this is. */
+  identity: Pick<HostIdentity, 'hasKey' | 'proof'>
   /** Events on their way to the relay. */
   outbox: Outbox
   log: Logger
   /** What this orchestrator says of itself, made anew for each connection. */
-  describe: () => Omit<Registration, 'linkVersion' | 'outbox'>
+  describe: () => Omit<Registration, 'linkVersion' | 'outbox' | 'host'>
   /** Takes what the relay dispatches. */
   onDispatch: (dispatch: Dispatch) => void
   /** Called after each registration; what it returns is disposed of when that connection ends. */
-  onRegistered: (epoch: number) => Disposable
+  onRegistered: (registered: { epoch: number; linkKey: string }) => Disposable
   /** A number from 0 to 1, for the jitter. */
   random?: () => number
 }
@@ -78,9 +81,11 @@ export class Link {
 
   /** One connection from registration until it is lost. */
   async #connection(onUp: () => void): Promise<void> {
-    const { client, log, outbox, describe, onDispatch, onRegistered } = this.#options
-    const registration = { linkVersion: LINK_VERSION, outbox: outbox.id, ...describe() }
-    const { epoch, clock } = await client.orchestrator.register.mutate(registration)
+    const { client, identity, log, outbox, describe, onDispatch, onRegistered } = this.#options
+    const challenge = identity.hasKey ? (await client.orchestrator.challenge.query()).challenge : undefined
+    const host = identity.proof(challenge)
+    const registration = { linkVersion: LINK_VERSION, outbox: outbox.id, host, ...describe() }
+    const { epoch, clock, linkKey } = await client.orchestrator.register.mutate(registration)
     // Never ahead of the relay's clock, as the answer took its time: a command is never refused too early for it.
     const behind = clock - performance.now()
     const ended = new AbortController()
@@ -100,7 +105,7 @@ export class Link {
       },
     )
     try {
-      using _attached = onRegistered(epoch)
+      using _attached = onRegistered({ epoch, linkKey })
       log.info({ epoch }, 'registered with the relay')
       onUp()
       await Promise.race([this.#publishAll(epoch, signal), lost.promise, untilAborted(this.#closed.signal)])

@@ -64,6 +64,7 @@ function setUp() {
   const streams = new Streams({
     client,
     epoch: 7,
+    linkKey: 'key',
     terminals,
     execs,
     exports,

@@ -19,7 +19,7 @@ export interface StreamsClient {
   orchestrator: {
     streams: {
       subscribe(
-        input: { epoch: number },
+        input: { epoch: number; linkKey: string },
         handlers: {
           onData: (order: StreamOrder) => void
           onError: (error: Error) => void
@@ -60,6 +60,7 @@ export interface OpenStream {
 export class Streams {
   readonly #client: StreamsClient
   readonly #epoch: number
+  readonly #linkKey: string
   readonly #terminals: Pick<Terminals, 'open' | 'input' | 'resize'>
   readonly #execs: Pick<Execs, 'open'>
   readonly #exports: Pick<Exports, 'open'>
@@ -72,6 +73,7 @@ export class Streams {
   constructor(services: {
     client: StreamsClient
     epoch: number
+    linkKey: string
     terminals: Pick<Terminals, 'open' | 'input' | 'resize'>
     execs: Pick<Execs, 'open'>
     exports: Pick<Exports, 'open'>
@@ -82,6 +84,7 @@ export class Streams {
   }) {
     this.#client = services.client
     this.#epoch = services.epoch
+    this.#linkKey = services.linkKey
     this.#terminals = services.terminals
     this.#execs = services.execs
     this.#exports = services.exports
@@ -115,7 +118,7 @@ export class Streams {
     const frames = new FrameQueue()
     const streams = new Map<string, OpenStream>()
     const subscription = this.#client.orchestrator.streams.subscribe(
-      { epoch: this.#epoch },
+      { epoch: this.#epoch, linkKey: this.#linkKey },
       {
         onData: (order) => this.#obey(order, streams, frames),
         onError: (error) => lost.reject(error),

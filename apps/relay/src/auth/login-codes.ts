@@ -1,11 +1,8 @@
-import { AioError, LIMITS, type Principal, type Role } from '@ai-orchestration/protocol'
+import { AioError, LIMITS } from '@ai-orchestration/protocol'
+import type { ClientRole } from './client-role.ts'
 import { hashSecret, newSecret } from './secret.ts'
 
-/** Roles that a person's device can have. */
-export type ClientRole = Exclude<Role, 'orchestrator'>
-
 const CODES_MAX = 1_000 // live at once; each is forgotten after five minutes
-const ORDER: readonly ClientRole[] = ['viewer', 'operator', 'admin']
 
 /** One-time login codes; in memory only, so a restart of the relay ends them all. */
 export class LoginCodes {
@@ -43,21 +40,4 @@ export class LoginCodes {
       this.#live.delete(key)
     }
   }
-}
-
-/** The strongest client role among some, or `undefined`. */
-export function clientRole(roles: readonly Role[]): ClientRole | undefined {
-  return ORDER.findLast((role) => roles.includes(role))
-}
-
-/** Makes a code for someone, of their own role or a weaker one. @throws AioError FORBIDDEN, LIMIT */
-export function createCode(codes: LoginCodes, principal: Principal, wanted: ClientRole | undefined) {
-  const own = clientRole(principal.roles)
-  const role = wanted ?? own
-  if (own === undefined || role === undefined || ORDER.indexOf(role) > ORDER.indexOf(own))
-    throw new AioError(
-      'FORBIDDEN',
-      `A login code cannot have a stronger role than your own, which is ${own ?? 'none'}.`,
-    )
-  return codes.create(role, principal.tokenId)
 }

@@ -1,13 +1,24 @@
-import { AioError, roleSchema, timestampSchema } from '@ai-orchestration/protocol'
+import { AioError, hostFactsSchema, roleSchema, scopeSchema, timestampSchema } from '@ai-orchestration/protocol'
 import { z } from 'zod'
 import { readIfPresent } from '../disk/read-if-present.ts'
 import { writeFileDurably } from '../disk/write-file-durably.ts'
+
+const hostKeySchema = z.object({
+  /** Ed25519, as SPKI in base64. */
+  publicKey: z.string(),
+  facts: hostFactsSchema,
+})
+/** The machine that a token was given to when it was enrolled. */
+export type HostKey = z.infer<typeof hostKeySchema>
 
 /** Schema of {@link TokenRecord}. */
 export const tokenRecordSchema = z.object({
   id: z.string(),
   role: roleSchema,
   name: z.string(),
+  ...scopeSchema.shape,
+  madeFrom: z.string().optional(),
+  host: hostKeySchema.optional(),
   /** SHA-256 of the secret, in hex; the secret itself is nowhere. */
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   createdAt: timestampSchema,

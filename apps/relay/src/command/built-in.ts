@@ -67,6 +67,13 @@ export function questionIdOf(command: string, input: unknown): string | undefine
   return command === ('answer_question' satisfies BuiltInCommand) ? textField(input, 'questionId') : undefined
 }
 
+/** Every project that an input names, itself or by a session of it. */
+export function projectsNamedBy(input: unknown): string[] {
+  const sessionId = textField(input, 'sessionId')
+  const session = sessionId === undefined ? undefined : parseSessionId(sessionId)
+  return [textField(input, 'projectId'), session?.projectId].filter((id) => id !== undefined)
+}
+
 /** Commands that change what every session of a machine runs on. */
 const ADMIN_COMMANDS: ReadonlySet<string> = new Set<BuiltInCommand>(['build_rootfs'])
 

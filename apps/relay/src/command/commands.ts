@@ -9,10 +9,20 @@ import {
 } from '@ai-orchestration/protocol'
 import type { z } from 'zod'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { FleetView } from '../fleet/fleet-view.ts'
+import { noCommand, noQuestion } from '../fleet/missing.ts'
 import type { Inbox } from '../inbox/inbox.ts'
 import { isoTime } from '../iso-time.ts'
 import type { CancelOutcome } from '../router/commands.ts'
-import { type About, aboutOf, checkedInput, questionIdOf, refuseAdminCommand, refuseLocalClone } from './built-in.ts'
+import {
+  type About,
+  aboutOf,
+  checkedInput,
+  projectsNamedBy,
+  questionIdOf,
+  refuseAdminCommand,
+  refuseLocalClone,
+} from './built-in.ts'
 import { contentHash } from './content-hash.ts'
 import type { Entry, Ledger } from './ledger.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -64,9 +74,11 @@ export class Commands {
    * @throws AioError when it was not accepted; then nothing was started.
    */
   run(principal: Principal, request: Request): Promise<Command> {
+    const view = this.#fleet.seenBy(principal)
     const hash = contentHash([request.command, request.input, request.orchestratorId])
     const known = this.#ledger.get(request.commandId)
-    if (known === undefined) return this.#lifecycle.outcome(this.#accept(principal, request, hash))
+    if (known === undefined) return this.#lifecycle.outcome(this.#accept(principal, view, request, hash))
+    if (!view.sees(known.command)) return Promise.reject(noCommand())
     if (known.contentHash !== undefined && known.contentHash !== hash)
       return Promise.reject(
         new AioError(
@@ -78,21 +90,21 @@ export class Commands {
   }
 
   /** @throws AioError NOT_FOUND */
-  require(commandId: string): Command {
-    return this.#require(commandId).command
+  require(principal: Principal, commandId: string): Command {
+    return this.#require(principal, commandId).command
   }
 
   /** Commands, newest first. */
-  list(filter: {
-    limit?: number | undefined
-    sessionId?: string | undefined
-    projectId?: string | undefined
-  }): Command[] {
+  list(
+    principal: Principal,
+    filter: { limit?: number | undefined; sessionId?: string | undefined; projectId?: string | undefined },
+  ): Command[] {
     const { limit = 100, sessionId, projectId } = filter
+    const view = this.#fleet.seenBy(principal)
     const found: Command[] = []
     for (const { command, isKept } of this.#ledger.newestFirst()) {
       if (found.length === limit) break
-      if (!isKept) continue
+      if (!isKept || !view.sees(command)) continue
       if (sessionId !== undefined && command.sessionId !== sessionId) continue
       if (projectId !== undefined && command.projectId !== projectId) continue
       found.push(command)
@@ -101,18 +113,19 @@ export class Commands {
   }
 
   /** Asks for a command to stop. @throws AioError NOT_FOUND */
-  async cancel(commandId: string): Promise<CancelOutcome> {
-    return await this.#lifecycle.cancel(this.#require(commandId))
+  async cancel(principal: Principal, commandId: string): Promise<CancelOutcome> {
+    return await this.#lifecycle.cancel(this.#require(principal, commandId))
   }
 
-  #accept(principal: Principal, request: Request, hash: string): Entry {
+  #accept(principal: Principal, view: FleetView, request: Request, hash: string): Entry {
     const { command, commandId, orchestratorId, ttlMs } = request
     const isAdmin = principal.roles.includes('admin')
     const input = checkedInput(command, request.input)
     refuseAdminCommand(command, isAdmin)
     refuseLocalClone(command, input, isAdmin)
-    const about = this.#aboutOf(command, input)
-    const target = route(this.#fleet, { command, about, orchestratorId, mayWait: ttlMs !== undefined })
+    const about = this.#aboutOf(view, command, input)
+    refuseOutOfScope(view, command, about, input)
+    const target = route(view, { command, about, orchestratorId, mayWait: ttlMs !== undefined })
     this.#refuseTooMany()
     this.#refuseTwin(command, about.projectId, target)
     const now = isoTime(this.#now())
@@ -140,10 +153,12 @@ export class Commands {
   }
 
   /** An answer names only its question; that says which session it is about, and so which machine. */
-  #aboutOf(command: string, input: unknown): About {
+  #aboutOf(view: FleetView, command: string, input: unknown): About {
     const questionId = questionIdOf(command, input)
     if (questionId === undefined) return aboutOf(command, input)
-    const { projectId, sessionId } = this.#inbox.require(questionId)
+    const question = this.#inbox.require(questionId)
+    if (!view.sees(question)) throw noQuestion(questionId)
+    const { projectId, sessionId } = question
     return { projectId, sessionId }
   }
 
@@ -160,11 +175,17 @@ export class Commands {
         throw new AioError('CONFLICT', `A project "${projectId}" is being created on another orchestrator right now.`)
   }
 
-  #require(commandId: string): Entry {
+  #require(principal: Principal, commandId: string): Entry {
     const entry = this.#ledger.get(commandId)
-    if (entry?.isKept === true) return entry
-    throw new AioError('NOT_FOUND', 'The relay knows no command of this id. It keeps them for eight days.')
+    if (entry?.isKept === true && this.#fleet.seenBy(principal).sees(entry.command)) return entry
+    throw noCommand()
   }
+}
+
+// A custom command may name a project beside the one it is about.
+function refuseOutOfScope(view: FleetView, command: string, { projectId }: About, input: unknown): void {
+  view.refuseCommand(command, projectId)
+  for (const named of projectsNamedBy(input)) view.refuseCommand(command, named)
 }
 
 function endedWithout(state: CommandState): WireError {

@@ -1,5 +1,5 @@
-import { AioError } from '@ai-orchestration/protocol'
-import type { Fleet } from '../fleet/fleet.ts'
+import { AioError, type Orchestrator } from '@ai-orchestration/protocol'
+import type { FleetView } from '../fleet/fleet-view.ts'
 import { type About, isBuiltIn } from './built-in.ts'
 
 /**
@@ -8,7 +8,7 @@ import { type About, isBuiltIn } from './built-in.ts'
  * @throws AioError NOT_FOUND, ORCHESTRATOR_NOT_FOUND, ORCHESTRATOR_OFFLINE, INVALID_INPUT, CONFLICT, UNKNOWN_COMMAND
  */
 export function route(
-  fleet: Fleet,
+  fleet: FleetView,
   request: {
     command: string
     about: About
@@ -27,16 +27,19 @@ export function route(
   return target
 }
 
-function targetOf(fleet: Fleet, { command, about, orchestratorId, mayWait }: Parameters<typeof route>[1]): string {
+function targetOf(fleet: FleetView, { command, about, orchestratorId, mayWait }: Parameters<typeof route>[1]): string {
   if (command === 'create_project') {
     const owner = about.projectId === undefined ? undefined : fleet.ownerOf(about.projectId)
     // Its owner knows better than we do whether this is a repeat of the command that made it.
-    if (owner !== undefined && (orchestratorId ?? owner) === owner && fleet.isOnline(owner)) return owner
+    if (owner !== undefined && (orchestratorId ?? owner) === owner && isOnline(fleet.requireOrchestrator(owner)))
+      return owner
     if (owner !== undefined)
       throw new AioError(
         'CONFLICT',
         `There is already a project "${about.projectId}" on the orchestrator "${fleet.requireOrchestrator(owner).name}". Choose another name.`,
       )
+    if (about.projectId !== undefined && fleet.isTaken(about.projectId))
+      throw new AioError('CONFLICT', `There is already a project "${about.projectId}". Choose another name.`)
   } else if (isBuiltIn(command)) {
     const owned = ownerOf(fleet, command, about)
     if (owned !== undefined) return agreeing(fleet, owned, orchestratorId)
@@ -46,11 +49,34 @@ function targetOf(fleet: Fleet, { command, about, orchestratorId, mayWait }: Par
     if (owner !== undefined) return owner
   }
   if (orchestratorId !== undefined) return fleet.requireOrchestrator(orchestratorId).id
-  const [only, ...others] = fleet.orchestrators()
-  return mayWait && only !== undefined && others.length === 0 ? only.id : fleet.onlyOne().id
+  return onlyOne(fleet, mayWait).id
 }
 
-function ownerOf(fleet: Fleet, command: string, about: About): string | undefined {
+/** The machine to use when none is named. @throws AioError ORCHESTRATOR_NOT_FOUND, ORCHESTRATOR_OFFLINE, UNAVAILABLE, INVALID_INPUT */
+function onlyOne(fleet: FleetView, mayWait: boolean): Orchestrator {
+  const all = fleet.orchestrators()
+  const [known, ...others] = all
+  if (known === undefined)
+    throw new AioError(
+      'ORCHESTRATOR_NOT_FOUND',
+      'No orchestrator has connected to this relay yet. Start one with: aio orchestrator',
+    )
+  if (mayWait && others.length === 0) return known
+  const online = all.filter(isOnline)
+  const [only] = online
+  if (only === undefined) throw fleet.offline(known)
+  if (online.length === 1) return only
+  throw new AioError(
+    'INVALID_INPUT',
+    `There are ${online.length} orchestrators online (${online.map(({ name }) => name).join(', ')}), so say which one with orchestratorId. \`aio orchestrators\` lists them.`,
+  )
+}
+
+function isOnline({ state }: Orchestrator): boolean {
+  return state === 'online'
+}
+
+function ownerOf(fleet: FleetView, command: string, about: About): string | undefined {
   // Archives outlive their project.
   if (command === 'list_archives') return about.projectId === undefined ? undefined : fleet.ownerOf(about.projectId)
   // The session of these is not there yet.
@@ -60,7 +86,7 @@ function ownerOf(fleet: Fleet, command: string, about: About): string | undefine
   return about.projectId === undefined ? undefined : fleet.requireProject(about.projectId).orchestratorId
 }
 
-function agreeing(fleet: Fleet, owner: string, asked: string | undefined): string {
+function agreeing(fleet: FleetView, owner: string, asked: string | undefined): string {
   if (asked === undefined || asked === owner) return owner
   throw new AioError(
     'INVALID_INPUT',

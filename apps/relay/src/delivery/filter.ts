@@ -44,7 +44,8 @@ export function narrow(filter: Filter, state: WorldState): WorldState {
   }
 }
 
-function projectOf(event: AioEvent): string | undefined {
+/** The project that an event is about, if it is about one. */
+export function projectOf(event: AioEvent): string | undefined {
   switch (event.type) {
     case 'session_updated':
       return event.session.projectId

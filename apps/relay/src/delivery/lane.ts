@@ -1,4 +1,5 @@
 import type { AioEvent } from '@ai-orchestration/protocol'
+import type { FleetView } from '../fleet/fleet-view.ts'
 import { type Journal, positionOf } from '../journal/journal.ts'
 import { type Filter, matches, narrow, type WorldState } from './filter.ts'
 import { textFrame } from './text-frame.ts'
@@ -36,6 +37,7 @@ export class Lane {
   readonly #prefix: string
   readonly #journal: Journal
   readonly #texts: ItemTexts
+  readonly #view: FleetView
   readonly #state: () => WorldState
   readonly #pages = new Map<number, Page | undefined>()
   #snapshot: Buffer | undefined
@@ -46,6 +48,7 @@ export class Lane {
     prefix: string
     journal: Journal
     texts: ItemTexts
+    view: FleetView
     state: () => WorldState
   }) {
     this.key = options.key
@@ -53,6 +56,7 @@ export class Lane {
     this.#prefix = options.prefix
     this.#journal = options.journal
     this.#texts = options.texts
+    this.#view = options.view
     this.#state = options.state
   }
 
@@ -91,7 +95,7 @@ export class Lane {
     let end = after
     for (const event of events) {
       end += 1
-      if (!matches(this.#filter, event)) continue
+      if (!matches(this.#filter, event) || !this.#view.seesEvent(event)) continue
       if (event.type === 'gap') gaps.push(event.reason)
       const made = event.type === 'gap' ? this.#gapOfMachine(event, end) : [this.#frame(this.#texts.of(event))]
       frames.push(...made)

@@ -1,7 +1,8 @@
-import { type AioEvent, parsePosition } from '@ai-orchestration/protocol'
+import { type AioEvent, parsePosition, type Scope } from '@ai-orchestration/protocol'
 import type { TrackedEnvelope } from '@trpc/server'
 import type { Peer } from '../context.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { FleetView } from '../fleet/fleet-view.ts'
 import type { Inbox } from '../inbox/inbox.ts'
 import { isoTime } from '../iso-time.ts'
 import { type Journal, positionOf } from '../journal/journal.ts'
@@ -60,13 +61,20 @@ export class Watch implements EndOfTurn {
   /**
    * Begins to watch as of this very call, so that nothing is missed between history and live (E-4).
    *
+   * @param scope what the watcher may see at all: the rest is to it as if it had not happened, and positions skip.
    * @param after resume behind this position; live from now when absent. When that cannot be done without a hole,
    *   the first two items are `gap` and `snapshot` (E-3).
    */
-  open(filter: Filter, after: string | undefined, peer: Peer): Handover<TrackedEnvelope<AioEvent>> {
+  open(
+    scope: Scope,
+    filter: Filter,
+    { after, peer }: { after: string | undefined; peer: Peer },
+  ): Handover<TrackedEnvelope<AioEvent>> {
     const { cursor, jump } = this.#start(filter, after)
     return new Handover((prefix, ending) => {
-      const { lane, watchers } = this.#lane(filter, prefix)
+      const { projects, orchestrators } = scope
+      const key = `${prefix}${JSON.stringify([filter, projects, orchestrators])}`
+      const { lane, watchers } = this.#lane({ key, filter, prefix, view: this.#fleet.seenBy(scope) })
       const watcher: Watcher = {
         ...{ lane, peer, cursor, jump, ending },
         isNew: true,
@@ -96,13 +104,18 @@ export class Watch implements EndOfTurn {
     return { cursor: head, jump: { hole: { reason, from: after }, isReady: false } }
   }
 
-  #lane(filter: Filter, prefix: string): { lane: Lane; watchers: Set<Watcher> } {
-    const key = `${prefix}${JSON.stringify(filter)}`
+  #lane(what: { key: string; filter: Filter; prefix: string; view: FleetView }): {
+    lane: Lane
+    watchers: Set<Watcher>
+  } {
+    const { key } = what
     const known = this.#lanes.get(key)
     if (known !== undefined) return known
+    const { view } = what
+    const questions = () => this.#inbox.list().filter((question) => view.sees(question))
     const lane = new Lane({
-      ...{ key, filter, prefix, journal: this.#journal, texts: this.#texts },
-      state: () => ({ ...this.#fleet.state(), questions: this.#inbox.list() }),
+      ...{ ...what, journal: this.#journal, texts: this.#texts },
+      state: () => ({ ...view.state(), questions: questions() }),
     })
     const made = { lane, watchers: new Set<Watcher>() }
     this.#lanes.set(key, made)

@@ -129,6 +129,7 @@ function ours(of = procedures): Side & { calls: Calls; state: { isOpen: boolean 
       answers.push(JSON.parse(text))
     },
     context: () => ({ who: 'me' }),
+    tooEarlyMs: () => 0,
     unexpected: (error: unknown) => {
       unexpected.push(error)
     },

@@ -1,5 +1,6 @@
 import { ERROR_STATUS, type WireError } from '@ai-orchestration/protocol'
 import { TRPCError } from '@trpc/server'
+import { tooFast } from '../auth/call-rates.ts'
 import type { CallFrame } from './frame.ts'
 import type { EdgeLimits } from './limits.ts'
 import type { Procedures } from './procedures.ts'
@@ -12,6 +13,8 @@ export interface CallsPort {
   send(text: string): void
   /** The context of one call. */
   context(): object
+  /** Counts a call, and says how much too early it comes, in milliseconds; 0 when it may be run. */
+  tooEarlyMs(): number
   /** A call failed in a way that nobody foresaw. */
   unexpected(error: TRPCError, path: string): void
 }
@@ -47,8 +50,7 @@ export class Calls implements SubscriptionPort {
       if (index >= this.#limits.callsPerFrameMax) this.refuse(call.id, tooManyInFrame(this.#limits))
       else if (call.method === 'subscription.stop') this.#open.get(call.id)?.stop()
       else if (this.#open.has(call.id)) return false
-      else if (call.method === 'subscription') this.#subscribe(call)
-      else this.#begin(call)
+      else this.#start(call)
     }
     return true
   }
@@ -81,6 +83,13 @@ export class Calls implements SubscriptionPort {
 
   report(call: CallFrame, cause: unknown): void {
     this.#port.unexpected(this.#procedures.explain(cause, call, this.#port.context()).error, call.path)
+  }
+
+  #start(call: CallFrame): void {
+    const waitMs = this.#port.tooEarlyMs()
+    if (waitMs > 0) this.refuse(call.id, tooFast(waitMs))
+    else if (call.method === 'subscription') this.#subscribe(call)
+    else this.#begin(call)
   }
 
   #begin(call: CallFrame): void {

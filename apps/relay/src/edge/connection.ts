@@ -18,7 +18,7 @@ import { Procedures } from './procedures.ts'
 import type { Traffic } from './traffic.ts'
 
 /** Nothing has been presented yet, a token that holds, or one that does not. */
-type Identity = { type: 'none' } | { type: 'token'; tokenId: string } | { type: 'refused'; error: AioError }
+type Identity = { type: 'none' } | { type: 'token'; principal: Principal } | { type: 'refused'; error: AioError }
 
 /** What all connections share. */
 export interface Rooms {
@@ -104,7 +104,7 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
 
   /** Id of the token it was opened with. */
   get tokenId(): string | undefined {
-    return this.#identity.type === 'token' ? this.#identity.tokenId : undefined
+    return this.#principal?.tokenId
   }
 
   drained(): Promise<void> {
@@ -147,6 +147,10 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
     }
   }
 
+  tooEarlyMs(): number {
+    return this.#rooms.services.rates.take(this.#principal, this.address)
+  }
+
   unexpected(error: TRPCError, path: string): void {
     const cause = error.cause ?? error
     if (!(cause instanceof AioError) && error.code === 'INTERNAL_SERVER_ERROR')
@@ -165,13 +169,19 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
   recheck(): void {
     if (this.#identity.type !== 'token') return
     const { tokens } = this.#rooms.services
-    if (tokens.isLeaving(this.#identity.tokenId)) return
+    if (tokens.isLeaving(this.#identity.principal.tokenId)) return
     try {
-      tokens.recheck(this.#identity.tokenId)
-    } catch (error) {
-      this.#identity = { type: 'refused', error: toAioError(error, 'UNAUTHORIZED') }
-      this.close(CLOSE_CODES.revoked, 'UNAUTHORIZED: this token was revoked or has expired; log in again')
+      tokens.recheck(this.#identity.principal.tokenId)
+    } catch {
+      this.logOut()
     }
+  }
+
+  /** Closes it because its token was revoked, has expired or allows something else now. */
+  logOut(): void {
+    const why = 'this token was revoked or changed, or has expired; log in again'
+    this.#identity = { type: 'refused', error: new AioError('UNAUTHORIZED', why) }
+    this.close(CLOSE_CODES.revoked, `UNAUTHORIZED: ${why}`)
   }
 
   /** Asks for a sign of life. */
@@ -253,6 +263,10 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
     this.#rooms.onClosed(this)
   }
 
+  get #principal(): Principal | undefined {
+    return this.#identity.type === 'token' ? this.#identity.principal : undefined
+  }
+
   #authenticate(): Principal {
     const identity = this.#identity
     switch (identity.type) {
@@ -261,7 +275,7 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
       case 'refused':
         throw identity.error
       case 'token':
-        return this.#rooms.services.tokens.recheck(identity.tokenId)
+        return this.#rooms.services.tokens.recheck(identity.principal.tokenId)
       default:
         return identity satisfies never
     }
@@ -270,7 +284,7 @@ export class Connection implements Peer, CallsPort, OutboxOwner {
   #present(token: string): void {
     this.#dropDeadline()
     try {
-      this.#identity = { type: 'token', tokenId: this.#rooms.services.tokens.verify(token).tokenId }
+      this.#identity = { type: 'token', principal: this.#rooms.services.tokens.verify(token) }
       this.#leavePlace()
     } catch (error) {
       const refusal = toAioError(error, 'UNAUTHORIZED')

@@ -1,12 +1,20 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { AioError, commandIdSchema, ERROR_STATUS, toAioError, VERSION } from '@ai-orchestration/protocol'
+import {
+  AioError,
+  commandIdSchema,
+  ERROR_STATUS,
+  type Principal,
+  toAioError,
+  VERSION,
+} from '@ai-orchestration/protocol'
 import { createHTTPHandler } from '@trpc/server/adapters/standalone'
 import { ulid } from 'ulid'
+import { tooFast } from '../auth/call-rates.ts'
 import type { Context } from '../context.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import { allows } from '../router/access.ts'
 import { explain } from '../router/errors.ts'
 import { appRouter } from '../router/index.ts'
-import { allows } from '../router/trpc.ts'
 import type { Services } from '../services.ts'
 import type { Site } from '../web/site.ts'
 import { plainAddress } from './addresses.ts'
@@ -79,13 +87,18 @@ function procedures(services: Services, limits: EdgeLimits) {
     basePath: '/trpc/',
     maxBodySize: limits.clientPayloadMaxBytes,
     maxBatchSize: limits.callsPerFrameMax,
-    createContext: ({ req }) => contextOf(req, services),
+    createContext: ({ req, info }) => contextOf(req, { services, calls: info.calls.length }),
     // The status of our own code, where the answer is to one call; tRPC's own for a batch with several.
     responseMeta: ({ errors }) => {
       const [error] = errors
       if (error === undefined || errors.length > 1) return {}
-      const status = ERROR_STATUS[explain(error).code]
-      return status === 503 ? { status, headers: { 'Retry-After': String(limits.retryAfterS) } } : { status }
+      const { code, details } = explain(error)
+      const status = ERROR_STATUS[code]
+      const retryAfterMs = details?.['retryAfterMs']
+      const retryAfterS = typeof retryAfterMs === 'number' ? Math.ceil(retryAfterMs / 1_000) : limits.retryAfterS
+      return status === 503 || code === 'LIMIT'
+        ? { status, headers: { 'Retry-After': String(retryAfterS) } }
+        : { status }
     },
     onError: ({ error, path }) => {
       const cause = error.cause ?? error
@@ -95,19 +108,33 @@ function procedures(services: Services, limits: EdgeLimits) {
   })
 }
 
-function contextOf(request: IncomingMessage, services: Services): Context {
+// Throws when the calls come too fast; tRPC answers each of them with that.
+function contextOf(request: IncomingMessage, { services, calls }: { services: Services; calls: number }): Context {
+  const address = plainAddress(request.socket.remoteAddress ?? 'unknown')
+  const identity = identify(request, services)
+  const waitMs = services.rates.take(identity instanceof AioError ? undefined : identity, address, calls)
+  if (waitMs > 0) throw AioError.fromWire(tooFast(waitMs))
   return {
     services,
     peer: undefined,
-    address: plainAddress(request.socket.remoteAddress ?? 'unknown'),
+    address,
     authenticate: () => {
-      const token = bearerToken(request)
-      if (token === undefined)
-        throw new AioError('UNAUTHORIZED', 'This request has no token. Send it as: Authorization: Bearer <token>')
-      return services.tokens.verify(token)
+      if (identity instanceof AioError) throw identity
+      return services.tokens.recheck(identity.tokenId)
     },
     givenId: givenId(request),
     requestId: () => ulid(),
+  }
+}
+
+function identify(request: IncomingMessage, services: Services): Principal | AioError {
+  const token = bearerToken(request)
+  if (token === undefined)
+    return new AioError('UNAUTHORIZED', 'This request has no token. Send it as: Authorization: Bearer <token>')
+  try {
+    return services.tokens.verify(token)
+  } catch (error) {
+    return toAioError(error)
   }
 }
 

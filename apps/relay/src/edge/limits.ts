@@ -10,6 +10,8 @@ export const EDGE_LIMITS = {
   callsPerFrameHardMax: 256,
   /** Largest frame before a token was presented, in bytes: a token and a little around it (S-3). */
   unauthenticatedFrameMaxBytes: 16 * 1024,
+  /** How long a socket without a token keeps its place when others wait for it, in milliseconds: a slow line's round trip. */
+  unauthenticatedStayMs: 1_000,
   /** WebSockets in all. */
   connectionsMax: 10_000,
   /** What a shed client is told to wait, in seconds. */

@@ -41,8 +41,8 @@ export class Sockets {
       setInterval(() => this.#ping(), limits.pingIntervalMs),
       setInterval(() => this.#recheck(), limits.recheckIntervalMs),
     ]
-    services.tokens.onRevoked((tokenId) => {
-      for (const connection of this.#open) if (connection.tokenId === tokenId) connection.recheck()
+    services.tokens.onEnded((tokenId) => {
+      for (const connection of this.#open) if (connection.tokenId === tokenId) connection.logOut()
     })
   }
 
@@ -110,7 +110,7 @@ export class Sockets {
     const roles = token === undefined ? [] : this.#rolesOf(token)
     const address = plainAddress(request.socket.remoteAddress ?? 'unknown')
     const isOrchestrator = roles.includes('orchestrator') && request.headers['x-aio-role'] === 'orchestrator'
-    const place = roles.length > 0 ? undefined : this.#admission.enter(address)
+    const place = roles.length > 0 ? undefined : this.#admission.enter(address, () => socket.destroy())
     if (roles.length === 0 && place === undefined) {
       this.#shed(socket)
       return

@@ -7,10 +7,13 @@ import {
   type Project,
   parseSessionId,
   type Registration,
+  type Scope,
   type Session,
 } from '@ai-orchestration/protocol'
 import { isoTime } from '../iso-time.ts'
 import { type Journal, positionOf } from '../journal/journal.ts'
+import { FleetView } from './fleet-view.ts'
+import { noOrchestrator, noProject, noSession } from './missing.ts'
 import { ProjectNames } from './project-names.ts'
 
 /** Everything the relay knows of its machines. */
@@ -80,20 +83,12 @@ export class Fleet {
     return this.#select(orchestratorId).map(({ orchestrator: { id, agents } }) => ({ orchestratorId: id, agents }))
   }
 
-  /** The whole state, for a snapshot. */
-  state(): FleetState {
-    return { orchestrators: this.orchestrators(), projects: this.projects(), sessions: this.sessions() }
-  }
-
   /** @throws AioError NOT_FOUND */
   requireProject(projectId: string): Project {
     const owner = this.#names.ownerOf(projectId)
     const project = owner === undefined ? undefined : this.#hosts.get(owner)?.projects.get(projectId)
     if (project !== undefined) return project
-    throw new AioError(
-      'NOT_FOUND',
-      `There is no project "${projectId}" on any orchestrator that has connected. See: aio projects list`,
-    )
+    throw noProject(projectId)
   }
 
   /** @throws AioError NOT_FOUND */
@@ -102,7 +97,7 @@ export class Fleet {
     const owner = projectId === undefined ? undefined : this.#names.ownerOf(projectId)
     const session = owner === undefined ? undefined : this.#hosts.get(owner)?.sessions.get(sessionId)
     if (session !== undefined) return session
-    throw new AioError('NOT_FOUND', `There is no session "${sessionId}". See: aio sessions list`)
+    throw noSession(sessionId)
   }
 
   /** Who has a project of this name, if anyone. */
@@ -110,40 +105,43 @@ export class Fleet {
     return this.#names.ownerOf(projectId)
   }
 
-  /** The machine to use when none is named. @throws AioError ORCHESTRATOR_NOT_FOUND, ORCHESTRATOR_OFFLINE, UNAVAILABLE, INVALID_INPUT */
-  onlyOne(): Orchestrator {
-    const all = this.orchestrators()
-    const online = all.filter(({ state }) => state === 'online')
-    const [only] = online
-    if (only !== undefined && online.length === 1) return only
-    if (online.length > 1)
-      throw new AioError(
-        'INVALID_INPUT',
-        `There are ${online.length} orchestrators online (${online.map(({ name }) => name).join(', ')}), so say which one with orchestratorId. \`aio orchestrators\` lists them.`,
-      )
-    const [known] = all
-    if (known !== undefined) throw this.#offline(known)
-    throw new AioError(
-      'ORCHESTRATOR_NOT_FOUND',
-      'No orchestrator has connected to this relay yet. Start one with: aio orchestrator',
-    )
-  }
-
   /** @throws AioError ORCHESTRATOR_NOT_FOUND */
   requireOrchestrator(orchestratorId: string): Orchestrator {
     return this.#require(orchestratorId).orchestrator
   }
 
-  /** @throws AioError ORCHESTRATOR_NOT_FOUND, ORCHESTRATOR_OFFLINE, UNAVAILABLE */
-  requireOnline(orchestratorId: string): Orchestrator {
-    const orchestrator = this.requireOrchestrator(orchestratorId)
-    if (orchestrator.state === 'offline') throw this.#offline(orchestrator)
-    return orchestrator
+  /** Tells whether a machine has a project of this name, conflicted or not. */
+  has(orchestratorId: string, projectId: string): boolean {
+    return this.#hosts.get(orchestratorId)?.projects.has(projectId) ?? false
+  }
+
+  /** The same as a token of this scope may see it. */
+  seenBy(scope: Scope): FleetView {
+    return new FleetView(this, scope)
+  }
+
+  /** Tells whether a machine of this id has ever connected. */
+  knows(orchestratorId: string): boolean {
+    return this.#hosts.has(orchestratorId)
   }
 
   /** Tells whether a machine is known and online. */
   isOnline(orchestratorId: string): boolean {
     return this.#hosts.get(orchestratorId)?.orchestrator.state === 'online'
+  }
+
+  /** Why a machine that is not there cannot be used: it is away, or may be on its way back after a restart of the relay. */
+  offline({ id, name, lastSeenAt }: Orchestrator): AioError {
+    if (this.#returning.has(id) && this.#now() < this.#returnUntil)
+      return new AioError(
+        'UNAVAILABLE',
+        `The relay has just been started and the orchestrator "${name}" has not come back yet, so nothing was started. Try again in a moment.`,
+        { details: { retryAfterMs: RETRY_AFTER_MS } },
+      )
+    return new AioError(
+      'ORCHESTRATOR_OFFLINE',
+      `The orchestrator "${name}" is offline; it was last seen at ${lastSeenAt}. Start it on that machine with: aio orchestrator`,
+    )
   }
 
   /** Tells whether a machine offers a command, or may for all we know. */
@@ -307,23 +305,7 @@ export class Fleet {
   #require(orchestratorId: string): Host {
     const host = this.#hosts.get(orchestratorId)
     if (host !== undefined) return host
-    throw new AioError(
-      'ORCHESTRATOR_NOT_FOUND',
-      `No orchestrator with the id ${orchestratorId} has connected to this relay. \`aio orchestrators\` lists those that have; start one with: aio orchestrator`,
-    )
-  }
-
-  #offline({ id, name, lastSeenAt }: Orchestrator): AioError {
-    if (this.#returning.has(id) && this.#now() < this.#returnUntil)
-      return new AioError(
-        'UNAVAILABLE',
-        `The relay has just been started and the orchestrator "${name}" has not come back yet, so nothing was started. Try again in a moment.`,
-        { details: { retryAfterMs: RETRY_AFTER_MS } },
-      )
-    return new AioError(
-      'ORCHESTRATOR_OFFLINE',
-      `The orchestrator "${name}" is offline; it was last seen at ${lastSeenAt}. Start it on that machine with: aio orchestrator`,
-    )
+    throw noOrchestrator(orchestratorId)
   }
 
   #forgetLongOffline(): void {

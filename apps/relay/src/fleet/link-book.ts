@@ -1,4 +1,5 @@
-import { AioError, type Dispatch, type Principal } from '@ai-orchestration/protocol'
+import { AioError, type Dispatch, type HostFacts, type Principal } from '@ai-orchestration/protocol'
+import { hashSecret, matchesHash, newSecret } from '../auth/secret.ts'
 import type { Peer } from '../context.ts'
 import { Mailbox } from './mailbox.ts'
 
@@ -9,9 +10,24 @@ export interface Link {
   /** The token it registered with; no other may act under its epoch. */
   readonly tokenId: string
   readonly peer: Peer
+  /** What the machine said of itself. */
+  readonly facts: HostFacts | undefined
+  /** True when it proved its key: then its token alone is not enough on another connection. */
+  readonly isProven: boolean
+  /** Known to the one who registered alone; whoever presents it on another connection is the same machine. */
+  readonly key: string
+  /** Connections that are shown to be its own. */
+  readonly ownPeers: WeakSet<Peer>
   readonly dispatches: Mailbox<Dispatch>
   /** Aborted when the link ends. */
   readonly ended: AbortController
+}
+
+/** Who acts for an orchestrator, and on which connection. */
+export interface Caller {
+  principal: Principal
+  peer: Peer | undefined
+  linkKey?: string | undefined
 }
 
 /** Which orchestrators are connected, and by which epoch. */
@@ -26,11 +42,13 @@ export class LinkBook {
   }
 
   /** Opens a link; the caller has closed an earlier one of the same orchestrator. */
-  open(options: { orchestratorId: string; tokenId: string; peer: Peer }): Link {
+  open(options: Pick<Link, 'orchestratorId' | 'tokenId' | 'peer' | 'facts' | 'isProven'>): Link {
     this.#lastEpoch += 1
     const link: Link = {
       epoch: this.#lastEpoch,
       ...options,
+      key: newSecret(),
+      ownPeers: new WeakSet([options.peer]),
       dispatches: new Mailbox<Dispatch>(),
       ended: new AbortController(),
     }
@@ -58,7 +76,7 @@ export class LinkBook {
   }
 
   /** The link of an epoch, for the one who registered it. @throws AioError CONFLICT when it is over, FORBIDDEN */
-  require(principal: Principal, epoch: number): Link {
+  require({ principal, peer, linkKey }: Caller, epoch: number): Link {
     const link = this.#byEpoch.get(epoch)
     if (link === undefined)
       throw new AioError(
@@ -67,6 +85,11 @@ export class LinkBook {
       )
     if (link.tokenId !== principal.tokenId)
       throw new AioError('FORBIDDEN', 'This epoch belongs to an orchestrator that registered with another token.')
+    if (!link.isProven) return link
+    if (peer !== undefined && linkKey !== undefined && matchesHash(linkKey, hashSecret(link.key)))
+      link.ownPeers.add(peer)
+    if (peer === undefined || !link.ownPeers.has(peer))
+      throw new AioError('FORBIDDEN', 'This connection is not one of the machine that registered under this epoch.')
     return link
   }
 }

@@ -2,6 +2,7 @@ import {
   AioError,
   CLOSE_CODES,
   type Dispatch,
+  type HostFacts,
   LINK_VERSION,
   type OrchestratorEvent,
   type Principal,
@@ -11,18 +12,21 @@ import {
   VERSION,
 } from '@ai-orchestration/protocol'
 import type { Logger } from 'pino'
+import { type HostGuard, otherMachine } from '../auth/host-guard.ts'
+import { isOtherBoot, isOtherMachine } from '../auth/host-key.ts'
 import type { Lifecycle } from '../command/lifecycle.ts'
 import type { Peer } from '../context.ts'
 import type { Inbox } from '../inbox/inbox.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Fleet } from './fleet.ts'
-import type { Link, LinkBook } from './link-book.ts'
+import type { Caller, Link, LinkBook } from './link-book.ts'
 import type { Mailbox } from './mailbox.ts'
 import type { TakenMarks } from './taken.ts'
 
 /** The relay's side of the connections with orchestrators: registration, fencing, commands down, events up. */
 export class Links {
   readonly #book: LinkBook
+  readonly #guard: HostGuard
   readonly #fleet: Fleet
   readonly #inbox: Inbox
   readonly #journal: Journal
@@ -36,6 +40,7 @@ export class Links {
 
   constructor(options: {
     book: LinkBook
+    guard: HostGuard
     fleet: Fleet
     inbox: Inbox
     journal: Journal
@@ -43,6 +48,7 @@ export class Links {
     marks: TakenMarks
     log: Logger
   }) {
+    this.#guard = options.guard
     this.#book = options.book
     this.#fleet = options.fleet
     this.#inbox = options.inbox
@@ -55,7 +61,7 @@ export class Links {
   /**
    * Takes an orchestrator in. A connection of the same orchestrator that is still there is superseded (C-9).
    *
-   * @throws AioError UPGRADE_REQUIRED, FORBIDDEN
+   * @throws AioError UPGRADE_REQUIRED, FORBIDDEN for who is not that machine, CONFLICT while another like it is connected
    */
   register(principal: Principal, peer: Peer | undefined, registration: Registration): Registered {
     if (peer === undefined) throw new AioError('INVALID_INPUT', 'An orchestrator registers over the WebSocket at /ws.')
@@ -65,8 +71,10 @@ export class Links {
         `This relay (${VERSION}) speaks version ${LINK_VERSION} of the orchestrator protocol and this orchestrator speaks ${registration.linkVersion}. Update the older one.`,
       )
     const { id, name } = registration.orchestrator
-    this.#supersede(id, principal, peer)
-    const link = this.#book.open({ orchestratorId: id, tokenId: principal.tokenId, peer })
+    const { facts } = registration.host ?? {}
+    const isProven = this.#guard.admit(principal, { peer, orchestratorId: id, proof: registration.host })
+    this.#supersede(id, principal, { peer, facts })
+    const link = this.#book.open({ orchestratorId: id, tokenId: principal.tokenId, peer, facts, isProven })
     this.#outboxes.set(id, registration.outbox)
     this.#fleet.joined(registration)
     const known = new Set(this.#fleet.orchestrators().map((each) => each.id))
@@ -74,20 +82,20 @@ export class Links {
     this.#lifecycle.returned(id, registration.known)
     peer.signal.addEventListener('abort', () => this.#left(link), { once: true })
     this.#log.info({ orchestratorId: id, name, epoch: link.epoch, tokenId: principal.tokenId }, 'orchestrator joined')
-    return { epoch: link.epoch, relayVersion: VERSION, clock: performance.now() }
+    return { epoch: link.epoch, relayVersion: VERSION, clock: performance.now(), linkKey: link.key }
   }
 
   /** What an orchestrator is to do, from now on; what it has not acknowledged comes again. */
-  dispatches(principal: Principal, epoch: number): Mailbox<Dispatch> {
-    const link = this.#book.require(principal, epoch)
+  dispatches(caller: Caller, epoch: number): Mailbox<Dispatch> {
+    const link = this.#book.require(caller, epoch)
     link.dispatches.clear()
     this.#lifecycle.resend(link.orchestratorId)
     return link.dispatches
   }
 
   /** Takes events of an orchestrator, each once (a repeated number is dropped). */
-  publish(principal: Principal, { epoch, events }: Publication): void {
-    const { orchestratorId } = this.#book.require(principal, epoch)
+  publish(caller: Caller, { epoch, events }: Publication): void {
+    const { orchestratorId } = this.#book.require(caller, epoch)
     const before = this.#takenBefore(orchestratorId, epoch, events[0]?.seq === 1)
     let last = before
     for (const { seq, event, lost } of events) {
@@ -143,7 +151,11 @@ export class Links {
     }
   }
 
-  #supersede(orchestratorId: string, principal: Principal, peer: Peer): void {
+  #supersede(
+    orchestratorId: string,
+    principal: Principal,
+    { peer, facts }: { peer: Peer; facts: HostFacts | undefined },
+  ): void {
     const other = this.#book.byPeer(peer)
     if (other !== undefined && other.orchestratorId !== orchestratorId) this.#end(other, 'disconnected')
     const old = this.#book.byOrchestrator(orchestratorId)
@@ -153,6 +165,14 @@ export class Links {
         'FORBIDDEN',
         'An orchestrator with this id is connected with another token. Stop that one first, or revoke its token.',
       )
+    if (old.facts !== undefined && facts !== undefined) {
+      if (isOtherMachine(old.facts, facts)) throw otherMachine(orchestratorId)
+      if (isOtherBoot(old.facts, facts))
+        throw new AioError(
+          'CONFLICT',
+          'A machine with the same id is connected that was booted at another time. If this one has just rebooted, it is let in once the connection from before is found dead, within 40 seconds. If its disk is a copy, remove AIO_HOME/orchestrator here.',
+        )
+    }
     this.#end(old, 'superseded')
     if (old.peer !== peer)
       old.peer.close(CLOSE_CODES.superseded, 'CONFLICT: another connection of this orchestrator took over')

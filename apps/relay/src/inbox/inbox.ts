@@ -1,10 +1,5 @@
-import {
-  AioError,
-  type InboxFilter,
-  type OrchestratorEvent,
-  type Question,
-  questionEventType,
-} from '@ai-orchestration/protocol'
+import { type InboxFilter, type OrchestratorEvent, type Question, questionEventType } from '@ai-orchestration/protocol'
+import { noQuestion } from '../fleet/missing.ts'
 import type { Journal } from '../journal/journal.ts'
 
 /** Events about questions. */
@@ -44,7 +39,7 @@ export class Inbox {
   require(questionId: string): Question {
     const question = this.#questions.get(questionId)
     if (question !== undefined) return question
-    throw new AioError('NOT_FOUND', `There is no question ${questionId}. See: aio inbox`)
+    throw noQuestion(questionId)
   }
 
   /** Takes over what waited before the relay restarted. */

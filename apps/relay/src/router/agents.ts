@@ -4,12 +4,12 @@ import { procedure, router } from './trpc.ts'
 
 /** Agents as each machine offers them. */
 export const agentsRouter = router({
-  list: procedure('viewer')
+  list: procedure('viewer', { handlesScope: true })
     .input(z.strictObject({ orchestratorId: orchestratorIdSchema.optional() }).optional())
     .query(({ ctx, input }): { orchestratorId: string; agents: AgentInfo[] }[] =>
-      ctx.services.fleet.agents(input?.orchestratorId),
+      ctx.services.fleet.seenBy(ctx.principal).agents(input?.orchestratorId),
     ),
-  install: procedure('operator')
+  install: procedure('operator', { handlesScope: true })
     .input(
       BUILT_IN_COMMANDS.install_agent.input.extend({
         orchestratorId: orchestratorIdSchema.optional(),

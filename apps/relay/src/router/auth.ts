@@ -1,7 +1,7 @@
 import { type Principal, roleSchema, titleSchema, VERSION } from '@ai-orchestration/protocol'
 import { z } from 'zod'
+import { ownOrWeaker } from '../auth/client-role.ts'
 import { exchange } from '../auth/exchange.ts'
-import { createCode } from '../auth/login-codes.ts'
 import { procedure, router } from './trpc.ts'
 
 const deviceName = titleSchema.optional()
@@ -16,19 +16,19 @@ export interface Exchanged {
 
 /** Who one is, logging in and out. */
 export const authRouter = router({
-  whoami: procedure('client').query(({ ctx }): Principal & { relayVersion: string } => ({
+  whoami: procedure('client', { handlesScope: true }).query(({ ctx }): Principal & { relayVersion: string } => ({
     ...ctx.principal,
     relayVersion: VERSION,
   })),
   exchange: procedure('public')
     .input(z.union([z.strictObject({ code: secret, deviceName }), z.strictObject({ token: secret, deviceName })]))
     .mutation(({ ctx, input }): Promise<Exchanged> => exchange(ctx, input)),
-  createCode: procedure('client')
-    .input(z.strictObject({ role: roleSchema.exclude(['orchestrator']).optional() }).optional())
+  createCode: procedure('client', { handlesScope: true })
+    .input(z.strictObject({ role: roleSchema.exclude(['orchestrator', 'enroll']).optional() }).optional())
     .mutation(({ ctx, input }): { code: string; expiresAt: string } =>
-      createCode(ctx.services.codes, ctx.principal, input?.role),
+      ctx.services.codes.create(ownOrWeaker(ctx.principal, input?.role), ctx.principal.tokenId),
     ),
-  logout: procedure('client').mutation(async ({ ctx }): Promise<Record<string, never>> => {
+  logout: procedure('client', { handlesScope: true }).mutation(async ({ ctx }): Promise<Record<string, never>> => {
     await ctx.services.tokens.logout(ctx.principal.tokenId)
     return {}
   }),

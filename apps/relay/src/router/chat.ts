@@ -28,7 +28,11 @@ export const chatRouter = router({
       const { sessionId, lastEventId } = input
       const after = lastEventId === undefined ? input.after : Number(lastEventId)
       // Revision 0 stands for nothing seen yet.
-      const items = ctx.services.streams.chat(sessionId, after === 0 ? undefined : after, { peer: ctx.peer, signal })
+      const items = ctx.services.streams.chat(
+        ctx.principal,
+        { sessionId, after: after === 0 ? undefined : after },
+        { peer: ctx.peer, signal },
+      )
       return (async function* () {
         for await (const item of items) yield tracked(String(item.rev), item)
       })()
@@ -45,9 +49,9 @@ export const chatRouter = router({
     )
     .query(
       ({ ctx, input: { sessionId, ...page } }): Promise<ChatEntry[]> =>
-        ctx.services.streams.chatPage(sessionId, page, { peer: ctx.peer, signal: undefined }),
+        ctx.services.streams.chatPage(ctx.principal, { sessionId, page }, { peer: ctx.peer, signal: undefined }),
     ),
-  prompt: procedure('operator')
+  prompt: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.prompt_session.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'prompt_session'>> =>
@@ -58,13 +62,13 @@ export const chatRouter = router({
           BUILT_IN_COMMANDS.prompt_session.output,
         ),
     ),
-  cancel: procedure('operator')
+  cancel: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.cancel_prompt.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'cancel_prompt'>> =>
         ctx.services.commands.call(ctx, 'cancel_prompt', { input, commandId }, BUILT_IN_COMMANDS.cancel_prompt.output),
     ),
-  setOption: procedure('operator')
+  setOption: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.set_chat_option.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'set_chat_option'>> =>

@@ -16,7 +16,7 @@ export type CancelOutcome = 'prevented' | 'stopping' | 'too-late'
 
 /** Commands by name, custom ones included. */
 export const commandsRouter = router({
-  run: procedure('operator')
+  run: procedure('operator', { handlesScope: true })
     .input(
       z.strictObject({
         commandId: commandIdSchema,
@@ -28,10 +28,10 @@ export const commandsRouter = router({
       }),
     )
     .mutation(({ ctx, input }): Promise<Command> => ctx.services.commands.run(ctx.principal, input)),
-  get: procedure('viewer')
+  get: procedure('viewer', { handlesScope: true })
     .input(z.strictObject({ commandId: commandIdSchema }))
-    .query(({ ctx, input }): Command => ctx.services.commands.require(input.commandId)),
-  list: procedure('viewer')
+    .query(({ ctx, input }): Command => ctx.services.commands.require(ctx.principal, input.commandId)),
+  list: procedure('viewer', { handlesScope: true })
     .input(
       z
         .strictObject({
@@ -41,12 +41,12 @@ export const commandsRouter = router({
         })
         .optional(),
     )
-    .query(({ ctx, input }): Command[] => ctx.services.commands.list(input ?? {})),
-  cancel: procedure('operator')
+    .query(({ ctx, input }): Command[] => ctx.services.commands.list(ctx.principal, input ?? {})),
+  cancel: procedure('operator', { handlesScope: true })
     .input(z.strictObject({ commandId: commandIdSchema }))
     .mutation(
       async ({ ctx, input }): Promise<{ outcome: CancelOutcome }> => ({
-        outcome: await ctx.services.commands.cancel(input.commandId),
+        outcome: await ctx.services.commands.cancel(ctx.principal, input.commandId),
       }),
     ),
 })

@@ -5,13 +5,13 @@ import { procedure, router } from './trpc.ts'
 
 /** The one ordered, resumable stream of what happens. */
 export const eventsRouter = router({
-  watch: procedure('viewer')
+  watch: procedure('viewer', { handlesScope: true })
     .input(eventFilterSchema.extend({ lastEventId: positionSchema.optional() }).optional())
     .subscription(({ ctx, input }): Handover<TrackedEnvelope<AioEvent>> => {
       const { lastEventId, after, ...filter } = input ?? {}
       const { peer } = ctx
       if (peer === undefined) throw new AioError('INVALID_INPUT', 'Events are served over the WebSocket at /ws.')
       // What happens from this moment on is delivered (E-4).
-      return ctx.services.watch.open(filter, lastEventId ?? after, peer)
+      return ctx.services.watch.open(ctx.principal, filter, { after: lastEventId ?? after, peer })
     }),
 })

@@ -16,30 +16,30 @@ import { procedure, router } from './trpc.ts'
 const secretsRouter = router({
   list: procedure('viewer')
     .input(z.strictObject({ projectId: projectIdSchema }))
-    .query(({ ctx, input }): Promise<SecretInfo[]> => ctx.services.streams.secrets(input.projectId)),
+    .query(({ ctx, input }): Promise<SecretInfo[]> => ctx.services.streams.secrets(ctx.principal, input.projectId)),
   set: procedure('operator')
     .input(z.strictObject({ projectId: projectIdSchema, name: variableNameSchema, value: secretValueSchema }))
     .mutation(
       ({ ctx, input: { projectId, name, value } }): Promise<SecretInfo[]> =>
-        ctx.services.streams.secrets(projectId, { type: 'set', name, value }),
+        ctx.services.streams.secrets(ctx.principal, projectId, { type: 'set', name, value }),
     ),
   unset: procedure('operator')
     .input(z.strictObject({ projectId: projectIdSchema, name: variableNameSchema }))
     .mutation(
       ({ ctx, input: { projectId, name } }): Promise<SecretInfo[]> =>
-        ctx.services.streams.secrets(projectId, { type: 'unset', name }),
+        ctx.services.streams.secrets(ctx.principal, projectId, { type: 'unset', name }),
     ),
 })
 
 /** Projects of all machines. */
 export const projectsRouter = router({
-  list: procedure('viewer')
+  list: procedure('viewer', { handlesScope: true })
     .input(z.strictObject({ orchestratorId: orchestratorIdSchema.optional() }).optional())
-    .query(({ ctx, input }): Project[] => ctx.services.fleet.projects(input?.orchestratorId)),
+    .query(({ ctx, input }): Project[] => ctx.services.fleet.seenBy(ctx.principal).projects(input?.orchestratorId)),
   get: procedure('viewer')
     .input(z.strictObject({ projectId: projectIdSchema }))
-    .query(({ ctx, input }): Project => ctx.services.fleet.requireProject(input.projectId)),
-  create: procedure('operator')
+    .query(({ ctx, input }): Project => ctx.services.fleet.seenBy(ctx.principal).requireProject(input.projectId)),
+  create: procedure('operator', { handlesScope: true })
     .input(
       BUILT_IN_COMMANDS.create_project.input.extend({
         orchestratorId: orchestratorIdSchema.optional(),
@@ -55,7 +55,7 @@ export const projectsRouter = router({
           BUILT_IN_COMMANDS.create_project.output,
         ),
     ),
-  update: procedure('operator')
+  update: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.update_project.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Project> =>
@@ -67,7 +67,7 @@ export const projectsRouter = router({
         ),
     ),
   secrets: secretsRouter,
-  delete: procedure('operator')
+  delete: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.delete_project.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'delete_project'>> =>

@@ -6,7 +6,7 @@ const machine = { orchestratorId: orchestratorIdSchema.optional() }
 
 /** What new containers of a machine start from. */
 export const rootfsRouter = router({
-  info: procedure('viewer')
+  info: procedure('viewer', { handlesScope: true })
     .input(z.strictObject(machine).optional())
     .query(
       ({ ctx, input }): Promise<RootfsInfo> =>
@@ -17,7 +17,7 @@ export const rootfsRouter = router({
           BUILT_IN_COMMANDS.rootfs_info.output,
         ),
     ),
-  build: procedure('admin')
+  build: procedure('admin', { handlesScope: true })
     .input(z.strictObject({ ...machine, commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, orchestratorId } }): Promise<RootfsInfo> =>

@@ -20,13 +20,13 @@ import { procedure, router } from './trpc.ts'
 
 /** Sessions, and running a program inside one. */
 export const sessionsRouter = router({
-  list: procedure('viewer')
+  list: procedure('viewer', { handlesScope: true })
     .input(z.strictObject({ projectId: projectIdSchema.optional() }).optional())
-    .query(({ ctx, input }): Session[] => ctx.services.fleet.sessions(input?.projectId)),
+    .query(({ ctx, input }): Session[] => ctx.services.fleet.seenBy(ctx.principal).sessions(input?.projectId)),
   get: procedure('viewer')
     .input(z.strictObject({ sessionId: sessionIdSchema }))
-    .query(({ ctx, input }): Session => ctx.services.fleet.requireSession(input.sessionId)),
-  create: procedure('operator')
+    .query(({ ctx, input }): Session => ctx.services.fleet.seenBy(ctx.principal).requireSession(input.sessionId)),
+  create: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.create_session.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
@@ -37,7 +37,7 @@ export const sessionsRouter = router({
           BUILT_IN_COMMANDS.create_session.output,
         ),
     ),
-  terminate: procedure('operator')
+  terminate: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.terminate_session.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<CommandOutput<'terminate_session'>> =>
@@ -48,13 +48,13 @@ export const sessionsRouter = router({
           BUILT_IN_COMMANDS.terminate_session.output,
         ),
     ),
-  fork: procedure('operator')
+  fork: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.fork_session.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
         ctx.services.commands.call(ctx, 'fork_session', { input, commandId }, BUILT_IN_COMMANDS.fork_session.output),
     ),
-  archives: procedure('viewer')
+  archives: procedure('viewer', { handlesScope: true })
     .input(
       BUILT_IN_COMMANDS.list_archives.input
         .extend({
@@ -72,7 +72,7 @@ export const sessionsRouter = router({
           BUILT_IN_COMMANDS.list_archives.output,
         ),
     ),
-  restore: procedure('operator')
+  restore: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.restore_session.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
@@ -89,13 +89,13 @@ export const sessionsRouter = router({
       ({ ctx, input, signal }): AsyncGenerator<ExecItem, void> =>
         ctx.services.streams.export(ctx.principal, input, { peer: ctx.peer, signal }),
     ),
-  pause: procedure('operator')
+  pause: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.pause_session.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
         ctx.services.commands.call(ctx, 'pause_session', { input, commandId }, BUILT_IN_COMMANDS.pause_session.output),
     ),
-  resume: procedure('operator')
+  resume: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.resume_session.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
@@ -106,7 +106,7 @@ export const sessionsRouter = router({
           BUILT_IN_COMMANDS.resume_session.output,
         ),
     ),
-  restart: procedure('operator')
+  restart: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.restart_session.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
@@ -117,7 +117,7 @@ export const sessionsRouter = router({
           BUILT_IN_COMMANDS.restart_session.output,
         ),
     ),
-  setLimits: procedure('operator')
+  setLimits: procedure('operator', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.set_limits.input.extend({ commandId: commandIdSchema.optional() }))
     .mutation(
       ({ ctx, input: { commandId, ...input } }): Promise<Session> =>
@@ -127,9 +127,9 @@ export const sessionsRouter = router({
     .input(z.strictObject({ sessionId: sessionIdSchema }))
     .subscription(
       ({ ctx, input, signal }): AsyncGenerator<StatsItem['stats'], void> =>
-        ctx.services.streams.stats(input.sessionId, { peer: ctx.peer, signal }),
+        ctx.services.streams.stats(ctx.principal, input.sessionId, { peer: ctx.peer, signal }),
     ),
-  egress: procedure('viewer')
+  egress: procedure('viewer', { handlesScope: true })
     .input(BUILT_IN_COMMANDS.list_egress.input)
     .query(
       ({ ctx, input }): Promise<EgressRecord[]> =>
@@ -141,7 +141,7 @@ export const sessionsRouter = router({
       ({ ctx, input, signal }): AsyncGenerator<ExecItem, void> =>
         ctx.services.streams.exec(ctx.principal, input, { peer: ctx.peer, signal }),
     ),
-  execInput: procedure('operator', { isFrequent: true })
+  execInput: procedure('operator', { isFrequent: true, handlesScope: true })
     .input(
       z.strictObject({
         execId: streamIdSchema,

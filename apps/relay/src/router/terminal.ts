@@ -35,13 +35,13 @@ export const terminalRouter = router({
   write: procedure('operator', { isFrequent: true })
     .input(z.strictObject({ sessionId: sessionIdSchema, data: z.string().max(LIMITS.terminalInputMaxChars) }))
     .mutation(({ ctx, input }): Record<string, never> => {
-      ctx.services.streams.write(input.sessionId, input.data)
+      ctx.services.streams.write(ctx.principal, input.sessionId, input.data)
       return {}
     }),
   resize: procedure('operator', { isFrequent: true })
     .input(z.strictObject({ sessionId: sessionIdSchema, ...terminalSizeSchema.shape }))
     .mutation(({ ctx, input: { sessionId, ...size } }): Record<string, never> => {
-      ctx.services.streams.resize(sessionId, size)
+      ctx.services.streams.resize(ctx.principal, sessionId, size)
       return {}
     }),
 })

@@ -4,21 +4,23 @@ import {
   ERROR_STATUS,
   type ErrorCode,
   type Principal,
-  type Role,
   toAioError,
 } from '@ai-orchestration/protocol'
 import { initTRPC, type TRPCError } from '@trpc/server'
 import type { Context } from '../context.ts'
+import { type Access, admit, isLimitedClient, recordRefusal, refuseOutOfScope } from './access.ts'
 import { explain } from './errors.ts'
-
-/** Who may call a procedure: anyone at all, any client with a token, or a role. */
-export type Access = 'public' | 'client' | Role
 
 /** What every procedure declares of itself. */
 export interface Meta {
   access: Access
   /** True for calls that come many times a second and change no state worth an audit line, such as keystrokes. */
   isFrequent?: boolean
+  /**
+   * True for procedures that keep to the caller's scope themselves, because they show a list or run a command. Any other is open
+   * to a limited token only for the session, project or machine that its input names.
+   */
+  handlesScope?: boolean
 }
 
 /** The `data` of every error that crosses the wire. */
@@ -49,14 +51,18 @@ const t = initTRPC
 /** Makes a router; the only way to get a procedure into one is {@link procedure}, which demands an access. */
 export const router = t.router
 
-function calling(access: Access, isFrequent: boolean) {
-  return t.procedure.meta({ access, isFrequent }).use(async ({ ctx, type, path, next, getRawInput }) => {
+function calling(access: Access, { isFrequent = false, handlesScope = false }: Omit<Meta, 'access'>) {
+  return t.procedure.meta({ access, isFrequent, handlesScope }).use(async ({ ctx, type, path, next, getRawInput }) => {
     const startedAt = performance.now()
     const { audit, calls, log } = ctx.services
-    const principal = admitted(ctx, { access, isFrequent, type, path, startedAt })
+    const asked = { access, isFrequent, type, path, startedAt }
+    const principal = admitted(ctx, asked)
+    if (!handlesScope && isLimitedClient(principal, access)) inScope(ctx, principal, asked, await getRawInput())
     if (type !== 'mutation' || isFrequent) {
       const result = await next({ ctx: { ...ctx, principal } })
-      calls.ended(path, result.ok ? 'ok' : explain(result.error).code, startedAt)
+      const code = result.ok ? 'ok' : explain(result.error).code
+      calls.ended(path, code, startedAt)
+      if (code === 'FORBIDDEN') recordRefusal(ctx, principal, { path })
       return result.ok ? result : told(result, ctx, path)
     }
     // One id from the client to the script: that of the command, where there is one.
@@ -91,10 +97,10 @@ function told<Failed extends { error: TRPCError }>(result: Failed, ctx: Context,
 /**
  * The base of a procedure. Access is checked at every call, not once per connection, so that a revoked token stops at once.
  *
- * @throws AioError UNAUTHORIZED or FORBIDDEN, at the call.
+ * @throws AioError UNAUTHORIZED, FORBIDDEN, or NOT_FOUND for what is out of the token's scope, at the call.
  */
-export function procedure(access: Access, options: { isFrequent?: boolean } = {}) {
-  return calling(access, options.isFrequent ?? false)
+export function procedure(access: Access, options: Omit<Meta, 'access'> = {}) {
+  return calling(access, options)
 }
 
 function commandIdOf(input: unknown): string | undefined {
@@ -103,8 +109,6 @@ function commandIdOf(input: unknown): string | undefined {
 }
 
 const CONGESTED_RETRY_MS = 1_000
-const NOBODY: Principal = { tokenId: 'none', name: 'nobody', roles: [] }
-const RANK: Record<Exclude<Role, 'orchestrator'>, number> = { viewer: 1, operator: 2, admin: 3 }
 
 interface Asked {
   access: Access
@@ -115,9 +119,9 @@ interface Asked {
 }
 
 function admitted(ctx: Context, { access, isFrequent, type, path, startedAt }: Asked): Principal {
-  const { calls, draining, log, storage } = ctx.services
+  const { calls, draining, storage } = ctx.services
   try {
-    const principal = admit(ctx, access)
+    const principal = admit(ctx, access, path)
     // Machines may still say how what is under way ended: somebody waits for it.
     if (draining.isOn && access !== 'orchestrator') throw draining.refusal()
     if (type === 'mutation' && !isFrequent && storage.isCongested) throw congested()
@@ -125,11 +129,16 @@ function admitted(ctx: Context, { access, isFrequent, type, path, startedAt }: A
       throw new AioError('INVALID_INPUT', 'Subscriptions are served over the WebSocket at /ws, not over HTTP.')
     return principal
   } catch (error) {
-    const { code } = toAioError(error)
-    calls.ended(path, code, startedAt)
-    // Who tries what they may not is worth a line, and one who guesses may not fill the log with anything of their choosing.
-    if (code === 'UNAUTHORIZED' || code === 'FORBIDDEN')
-      log.warn({ requestId: ctx.requestId(), call: path, address: ctx.address, outcome: code }, 'call refused')
+    calls.ended(path, toAioError(error).code, startedAt)
+    throw error
+  }
+}
+
+function inScope(ctx: Context, principal: Principal, { path, startedAt }: Asked, input: unknown): void {
+  try {
+    refuseOutOfScope(ctx, principal, { input, path })
+  } catch (error) {
+    ctx.services.calls.ended(path, toAioError(error).code, startedAt)
     throw error
   }
 }
@@ -140,24 +149,4 @@ function congested(): AioError {
     "The relay's disk does not keep up, so nothing was started. Try again in a moment; if it stays, look at the health of its disk.",
     { details: { retryAfterMs: CONGESTED_RETRY_MS } },
   )
-}
-
-function admit(ctx: Context, access: Access): Principal {
-  if (access === 'public') return NOBODY
-  const principal = ctx.authenticate()
-  if (allows(principal.roles, access)) return principal
-  const has = principal.roles.join(' and ') || 'no role'
-  const needs = access === 'client' ? 'viewer, operator or admin' : access
-  throw new AioError(
-    'FORBIDDEN',
-    `This needs the role ${needs} and the token "${principal.name}" has ${has}. An admin can make one with: aio tokens create`,
-  )
-}
-
-/** Tells whether one of the roles allows the access; `orchestrator` includes no client role, and no client role includes it. */
-export function allows(roles: readonly Role[], access: Access): boolean {
-  if (access === 'public') return true
-  if (access === 'orchestrator') return roles.includes('orchestrator')
-  const needed = access === 'client' ? RANK.viewer : RANK[access]
-  return roles.some((role) => role !== 'orchestrator' && RANK[role] >= needed)
 }

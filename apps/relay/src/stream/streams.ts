@@ -19,7 +19,8 @@ import {
 import { ulid } from 'ulid'
 import type { Peer } from '../context.ts'
 import type { Fleet } from '../fleet/fleet.ts'
-import type { Link, LinkBook } from '../fleet/link-book.ts'
+import type { FleetView } from '../fleet/fleet-view.ts'
+import type { Caller, Link, LinkBook } from '../fleet/link-book.ts'
 import { Flow } from './flow.ts'
 import { Switchboard } from './switchboard.ts'
 
@@ -55,7 +56,7 @@ export class Streams {
     call: StreamCall,
   ): AsyncGenerator<TerminalItem, void> {
     const { sessionId, size, after } = request
-    const board = this.#boardOf(sessionId)
+    const board = this.#boardOf(principal, sessionId)
     const streamId = ulid()
     const flow = new Flow<TerminalItem>()
     const mayResize = principal.roles.some((role) => role === 'operator' || role === 'admin')
@@ -78,8 +79,8 @@ export class Streams {
   }
 
   /** What a session uses, every two seconds for as long as somebody reads. @throws AioError */
-  async *stats(sessionId: string, call: StreamCall): AsyncGenerator<SessionStats, void> {
-    const board = this.#boardOf(sessionId)
+  async *stats(principal: Principal, sessionId: string, call: StreamCall): AsyncGenerator<SessionStats, void> {
+    const board = this.#boardOf(principal, sessionId)
     const streamId = ulid()
     const flow = new Flow<StatsItem>()
     board.open(streamId, { type: 'stats', flow }, { type: 'open_stats', streamId, sessionId })
@@ -91,27 +92,34 @@ export class Streams {
   }
 
   /** One watcher of a session's conversation, from `after` on or from its last entries. @throws AioError */
-  chat(sessionId: string, after: number | undefined, call: StreamCall): AsyncGenerator<ChatItem, void> {
-    return this.#openChat(sessionId, after === undefined ? {} : { after }, call)
+  chat(
+    principal: Principal,
+    { sessionId, after }: { sessionId: string; after: number | undefined },
+    call: StreamCall,
+  ): AsyncGenerator<ChatItem, void> {
+    return this.#openChat(principal, { sessionId, ...(after === undefined ? {} : { after }) }, call)
   }
 
   /** Earlier entries of a conversation, oldest first. @throws AioError */
-  async chatPage(sessionId: string, page: { before: number; limit: number }, call: StreamCall): Promise<ChatEntry[]> {
+  async chatPage(
+    principal: Principal,
+    what: { sessionId: string; page: { before: number; limit: number } },
+    call: StreamCall,
+  ): Promise<ChatEntry[]> {
     const entries: ChatEntry[] = []
-    for await (const item of this.#openChat(sessionId, { page }, call))
-      if (item.type === 'entry') entries.push(item.entry)
+    for await (const item of this.#openChat(principal, what, call)) if (item.type === 'entry') entries.push(item.entry)
     return entries
   }
 
   async *#openChat(
-    sessionId: string,
-    what: { after?: number; page?: { before: number; limit: number } },
+    principal: Principal,
+    what: { sessionId: string; after?: number; page?: { before: number; limit: number } },
     call: StreamCall,
   ): AsyncGenerator<ChatItem, void> {
-    const board = this.#boardOf(sessionId)
+    const board = this.#boardOf(principal, what.sessionId)
     const streamId = ulid()
     const flow = new Flow<ChatItem>()
-    board.open(streamId, { type: 'chat', flow }, { type: 'open_chat', streamId, sessionId, ...what })
+    board.open(streamId, { type: 'chat', flow }, { type: 'open_chat', streamId, ...what })
     try {
       yield* this.#deliver(board, streamId, flow, call)
     } finally {
@@ -138,7 +146,7 @@ export class Streams {
     call: StreamCall,
   ): AsyncGenerator<ExecItem, void> {
     const execId = order.streamId
-    const board = this.#boardOf(sessionId)
+    const board = this.#boardOf(principal, sessionId)
     if (this.#execs.has(execId))
       throw new AioError('CONFLICT', 'An exec of this id is running. Make a new id for each exec.')
     const flow = new Flow<ExecItem>()
@@ -168,15 +176,15 @@ export class Streams {
   }
 
   /** Types into a session's terminal. @throws AioError NOT_FOUND, NOT_RUNNING when it is paused, ORCHESTRATOR_OFFLINE, LIMIT */
-  write(sessionId: string, data: string): void {
-    const { pause } = this.#fleet.requireSession(sessionId)
+  write(principal: Principal, sessionId: string, data: string): void {
+    const { pause } = this.#fleet.seenBy(principal).requireSession(sessionId)
     if (pause !== undefined && pause.reason !== 'idle') throw new AioError('NOT_RUNNING', pausedText(sessionId))
-    this.#boardOf(sessionId).order({ type: 'terminal_input', sessionId, data })
+    this.#boardOf(principal, sessionId).order({ type: 'terminal_input', sessionId, data })
   }
 
   /** Sets the size of a session's terminal. @throws AioError NOT_FOUND, ORCHESTRATOR_OFFLINE, LIMIT */
-  resize(sessionId: string, size: TerminalSize): void {
-    this.#boardOf(sessionId).order({ type: 'terminal_resize', sessionId, size })
+  resize(principal: Principal, sessionId: string, size: TerminalSize): void {
+    this.#boardOf(principal, sessionId).order({ type: 'terminal_resize', sessionId, size })
   }
 
   /**
@@ -185,24 +193,22 @@ export class Streams {
    *
    * @throws AioError NOT_FOUND, ORCHESTRATOR_OFFLINE, INTERRUPTED, TIMEOUT and the orchestrator's own.
    */
-  async secrets(projectId: string, change?: SecretsChange): Promise<SecretInfo[]> {
-    const board = this.#boardAt(this.#fleet.requireProject(projectId).orchestratorId)
+  async secrets(principal: Principal, projectId: string, change?: SecretsChange): Promise<SecretInfo[]> {
+    const fleet = this.#fleet.seenBy(principal)
+    const board = this.#boardAt(fleet, fleet.requireProject(projectId).orchestratorId)
     const order = { type: 'secrets' as const, streamId: ulid(), projectId, ...(change === undefined ? {} : { change }) }
     return (await board.ask(order)).secrets
   }
 
   /** What an orchestrator is to do with its streams. @throws AioError */
-  orders(principal: Principal, epoch: number, call: StreamCall): AsyncGenerator<StreamOrder, void> {
-    const link = this.#book.require(principal, epoch)
-    return this.#boardFor(link).orders(
-      call.signal ?? link.ended.signal,
-      () => call.peer?.drained() ?? Promise.resolve(),
-    )
+  orders(caller: Caller, epoch: number, signal: AbortSignal | undefined): AsyncGenerator<StreamOrder, void> {
+    const link = this.#book.require(caller, epoch)
+    return this.#boardFor(link).orders(signal ?? link.ended.signal, () => caller.peer?.drained() ?? Promise.resolve())
   }
 
   /** Takes frames of an orchestrator. @throws AioError */
-  receive(principal: Principal, epoch: number, frames: readonly StreamFrame[]): void {
-    const board = this.#boardFor(this.#book.require(principal, epoch))
+  receive(caller: Caller, epoch: number, frames: readonly StreamFrame[]): void {
+    const board = this.#boardFor(this.#book.require(caller, epoch))
     for (const frame of frames) board.receive(frame)
   }
 
@@ -226,12 +232,13 @@ export class Streams {
     }
   }
 
-  #boardOf(sessionId: string): Switchboard {
-    return this.#boardAt(this.#fleet.requireSession(sessionId).orchestratorId)
+  #boardOf(principal: Principal, sessionId: string): Switchboard {
+    const fleet = this.#fleet.seenBy(principal)
+    return this.#boardAt(fleet, fleet.requireSession(sessionId).orchestratorId)
   }
 
-  #boardAt(orchestratorId: string): Switchboard {
-    this.#fleet.requireOnline(orchestratorId)
+  #boardAt(fleet: FleetView, orchestratorId: string): Switchboard {
+    fleet.requireOnline(orchestratorId)
     const link = this.#book.byOrchestrator(orchestratorId)
     if (link === undefined) throw new AioError('UNAVAILABLE', 'The orchestrator is connecting. Try again in a moment.')
     return this.#boardFor(link)

@@ -1,6 +1,7 @@
 import {
   type Dispatch,
   dispatchSchema,
+  type HostProof,
   LINK_VERSION,
   type OrchestratorEvent,
   type Project,
@@ -71,6 +72,7 @@ export class FakeOrchestrator {
   readonly dispatched: Dispatch[] = []
   readonly orders: StreamOrder[] = []
   epoch = 0
+  linkKey = ''
   #seq = 0
   readonly #control: TestClient
   #streams: TestClient | undefined
@@ -84,11 +86,20 @@ export class FakeOrchestrator {
 
   static async connect(
     relay: TestRelay,
-    options: Partial<Registration> & { id?: string; name?: string; token?: string; withStreams?: boolean } = {},
+    options: Partial<Registration> & {
+      id?: string
+      name?: string
+      token?: string
+      withStreams?: boolean
+      /** Answers the relay's challenge, as a machine with a key does. */
+      prove?: (id: string, challenge: string) => HostProof
+    } = {},
   ): Promise<FakeOrchestrator> {
-    const { id = ulid(), name = 'fake', token = ROOT_TOKEN, withStreams = false, ...registration } = options
+    const { id = ulid(), name = 'fake', token = ROOT_TOKEN, withStreams = false, prove, ...registration } = options
     const fake = new FakeOrchestrator(relay.client(token, { headers: HEADERS }), id)
-    const { epoch } = await fake.#control.call.orchestrator.register.mutate({
+    const host =
+      prove === undefined ? undefined : prove(id, (await fake.#control.call.orchestrator.challenge.query()).challenge)
+    const { epoch, linkKey } = await fake.#control.call.orchestrator.register.mutate({
       linkVersion: LINK_VERSION,
       orchestrator: {
         id,
@@ -103,9 +114,11 @@ export class FakeOrchestrator {
       projects: [],
       sessions: [],
       known: [],
+      host,
       ...registration,
     })
     fake.epoch = epoch
+    fake.linkKey = linkKey
     await new Promise<void>((resolve, reject) => {
       fake.#control.call.orchestrator.commands.subscribe(
         { epoch },
@@ -153,6 +166,11 @@ export class FakeOrchestrator {
     await this.#streams?.call.orchestrator.send.mutate({ epoch: this.epoch, frames })
   }
 
+  /** Codes its control socket was closed with. */
+  get closes(): number[] {
+    return this.#control.closes
+  }
+
   async closeStreams(): Promise<void> {
     await this.#streams?.[Symbol.asyncDispose]()
   }
@@ -166,7 +184,7 @@ export class FakeOrchestrator {
     this.#streams = client
     await new Promise<void>((resolve, reject) => {
       client.call.orchestrator.streams.subscribe(
-        { epoch: this.epoch },
+        { epoch: this.epoch, linkKey: this.linkKey },
         {
           onStarted: () => resolve(),
           onData: (order) => {

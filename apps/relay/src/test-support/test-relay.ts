@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Role } from '@ai-orchestration/protocol'
+import type { Role, Scope } from '@ai-orchestration/protocol'
 import { createTRPCClient, createWSClient, type TRPCClient, wsLink } from '@trpc/client'
 import { pino } from 'pino'
 import { WebSocket } from 'ws'
@@ -44,6 +44,7 @@ export class TestRelay {
       aioHome: home,
       retention: { maxEvents: 1_000_000, maxBytes: 2 ** 30, maxAgeMs: 7 * 24 * 3_600_000 },
       drainMs: 0,
+      callsPerSecond: { perToken: 1_000, perAddress: 50_000 },
       logLevel: 'silent',
       webDir: join(home, 'web'),
       isSupervised: false,
@@ -67,8 +68,8 @@ export class TestRelay {
   }
 
   /** A token of a role. */
-  async token(role: Role, ttlMs?: number): Promise<{ token: string; id: string }> {
-    const { token, info } = await this.relay.services.tokens.create({ role, name: `test ${role}`, ttlMs })
+  async token(role: Role, ttlMs?: number, scope: Scope = {}): Promise<{ token: string; id: string }> {
+    const { token, info } = await this.relay.services.tokens.create({ role, name: `test ${role}`, ttlMs, ...scope })
     return { token, id: info.id }
   }
 

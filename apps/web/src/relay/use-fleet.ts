@@ -47,7 +47,7 @@ export function useMe() {
   return trpc.auth.whoami.useQuery(undefined, { staleTime: Number.POSITIVE_INFINITY }).data
 }
 
-const RANK: Record<Role, number> = { viewer: 0, operator: 1, admin: 2, orchestrator: -1 }
+const RANK: Record<Role, number> = { viewer: 0, operator: 1, admin: 2, orchestrator: -1, enroll: -1 }
 
 /** Why this device may not do what needs a role, for the hover of a disabled action; `undefined` when it may. */
 export function useRoleReason(role: 'operator' | 'admin'): string | undefined {

@@ -11,7 +11,7 @@ import { Segments } from '../ui/segments.tsx'
 import { Age } from '../ui/time.tsx'
 import { toastFailed } from '../ui/toast.ts'
 
-const ROLES: readonly { id: Role; label: string }[] = [
+const ROLES: readonly { id: Exclude<Role, 'enroll'>; label: string }[] = [
   { id: 'viewer', label: 'Viewer' },
   { id: 'operator', label: 'Operator' },
   { id: 'admin', label: 'Admin' },
@@ -44,7 +44,7 @@ function NewToken() {
   const create = trpc.tokens.create.useMutation({ onSuccess: () => utils.tokens.list.invalidate() })
   const offline = useOfflineReason()
   const [name, setName] = useState('')
-  const [role, setRole] = useState<Role>('operator')
+  const [role, setRole] = useState<Exclude<Role, 'enroll'>>('operator')
   const submit = async (event: FormEvent) => {
     event.preventDefault()
     if (name.trim() === '') return
@@ -104,6 +104,12 @@ function TokenRow({ token }: { token: TokenInfo }) {
     <li className="flex min-h-10 flex-wrap items-center gap-x-3 border-b border-line-1 px-3.5 py-1.5 last:border-b-0">
       <span className="min-w-0 truncate font-medium">{token.name}</span>
       <span className={cx('rounded-2 border border-line-2 px-1.5 text-11 text-ink-2')}>{token.role}</span>
+      {token.projects !== undefined && <span className="text-12 text-ink-3">in {token.projects.join(', ')}</span>}
+      {token.orchestrators !== undefined && token.role !== 'orchestrator' && (
+        <span className="text-12 text-ink-3">
+          on {token.orchestrators.length === 1 ? 'one machine' : `${token.orchestrators.length} machines`}
+        </span>
+      )}
       {isMine && <span className="text-12 text-ink-3">this device</span>}
       <span className="flex-1" />
       <span className="text-12 text-ink-3">
