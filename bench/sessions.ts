@@ -149,7 +149,9 @@ async function prepare(
   const config: unknown = JSON.parse(
     await readFile(join(platform.projectsDir, projectId, '.bundles', `${projectId}_first`, 'config.json'), 'utf8'),
   )
-  const isolated = await bundleOf(platform.home, isolatedConfig(config, index))
+  const home = join(platform.home, `bench-home-${index}`)
+  await mkdir(home)
+  const isolated = await bundleOf(platform.home, isolatedConfig(config, index, home))
   const bare = await bundleOf(platform.home, bareConfig(rootOf(config)))
   return { platform, client, projectId, source, isolated, bare }
 }
@@ -172,11 +174,24 @@ async function bundleOf(home: string, config: object): Promise<string> {
   return bundle
 }
 
-/** The session's own container, mounts, limits, filter and all, with a program that ends at once and no terminal. */
-function isolatedConfig(config: unknown, index: number): object {
-  const { process: program, linux, ...rest } = config as { process: object; linux: object }
+/**
+ * The session's own container, mounts, limits, filter and all, with a program that ends at once and no terminal. Its home
+ * is mounted only while it starts, so another directory stands in.
+ */
+function isolatedConfig(config: unknown, index: number, home: string): object {
+  const {
+    process: program,
+    linux,
+    mounts,
+    ...rest
+  } = config as {
+    process: object
+    linux: object
+    mounts: { destination: string }[]
+  }
   return {
     ...rest,
+    mounts: mounts.map((mount) => (mount.destination === '/home/agent' ? { ...mount, source: home } : mount)),
     process: { ...program, terminal: false, args: ['/usr/bin/tini', '--', '/usr/bin/true'] },
     linux: { ...linux, cgroupsPath: `/aio-bench-${process.pid}-${index}` },
   }

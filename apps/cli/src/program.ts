@@ -176,7 +176,10 @@ function addProjects(program: Command, run: Runner): void {
     .option('--setup-optional', 'start sessions although the setup failed')
     .option('--no-setup-optional', 'refuse sessions when the setup failed')
     .option('--disposable <name...>', 'names that may be lost with a session when git ignores them')
-    .option('--pool <count>', 'containers that wait for the next sessions', countOrNone)
+    .option('--memory <size>', 'most memory of a session, in MiB or with a unit such as 4G', mebibytes)
+    .option('--cpus <cores>', 'most processor time of a session, in cores', Number)
+    .option('--pids <count>', 'most processes of a session', count)
+    .option('--disk <size>', 'most disk of a session', mebibytes)
     .action((project: string, options, self) =>
       run(flagsOf(self), async (cli) => (await import('./commands/projects.ts')).setProject(cli, project, options)),
     )
@@ -560,10 +563,6 @@ function duration(text: string): number {
   const ms = parseDuration(text)
   if (ms === undefined) throw new InvalidArgumentError('A time looks like 30 (seconds), 500ms, 5m, 12h or 30d.')
   return ms
-}
-
-function countOrNone(text: string): number {
-  return text === '0' ? 0 : count(text)
 }
 
 function count(text: string): number {

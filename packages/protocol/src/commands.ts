@@ -16,13 +16,7 @@ import { egressInputSchema, egressRecordSchema } from './egress.ts'
 import { wireErrorSchema } from './errors.ts'
 import { archiveNameSchema, commandIdSchema, orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
-import {
-  disposableSchema,
-  poolSizeSchema,
-  setupSchema,
-  variableNameSchema,
-  variableValueSchema,
-} from './project-settings.ts'
+import { disposableSchema, setupSchema, variableNameSchema, variableValueSchema } from './project-settings.ts'
 import { answerInputSchema, questionSchema } from './questions.ts'
 import { ruleFilterSchema, ruleIdSchema, ruleSchema } from './rules.ts'
 import { slugSchema } from './slug.ts'
@@ -72,7 +66,8 @@ export const BUILT_IN_COMMANDS = {
       setup: setupSchema.nullable().optional(),
       setupOptional: z.boolean().optional(),
       disposable: disposableSchema.optional(),
-      pool: poolSizeSchema.optional(),
+      /** Limits of new sessions; what is not named stays as it is. */
+      limits: limitsRequestSchema.nullable().optional(),
     }),
     output: projectSchema,
   },

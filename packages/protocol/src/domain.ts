@@ -91,33 +91,6 @@ export const orchestratorSchema = z.object({
 })
 export type Orchestrator = z.infer<typeof orchestratorSchema>
 
-/** One git repository and the sessions that work on it. */
-export const projectSchema = z.object({
-  id: projectIdSchema,
-  name: slugSchema,
-  title: titleSchema.optional(),
-  /** Where it was cloned from, without user and password; absent for a repository that was made empty. */
-  repoUrl: z.string().optional(),
-  orchestratorId: orchestratorIdSchema,
-  defaultBranch: z.string(),
-  /** The agent of a new session that does not name one. */
-  agent: slugSchema.optional(),
-  /** Variables of every session; absent when there are none. */
-  env: z.record(z.string(), z.string()).optional(),
-  /** Shell lines run once per base commit; absent when there are none. */
-  setup: z.array(z.string()).optional(),
-  /** True when sessions start although the setup failed. */
-  setupOptional: z.boolean().optional(),
-  /** Names that may be lost with a session when git ignores them. */
-  disposable: z.array(z.string()).optional(),
-  /** How many containers wait for the next sessions; none when absent. */
-  pool: z.number().int().optional(),
-  createdAt: timestampSchema,
-  /** True when another orchestrator had a project of this name first; it cannot be used until renamed. */
-  isConflicted: z.boolean().optional(),
-})
-export type Project = z.infer<typeof projectSchema>
-
 /** What a session may use at most. Absent where they are asked for: the project's, else the platform's own. */
 export const sessionLimitsSchema = z.strictObject({
   /** Memory, what lies in /tmp included, in MiB; swap counts as memory. */
@@ -138,6 +111,33 @@ export type SessionLimits = z.infer<typeof sessionLimitsSchema>
 /** What of a session's limits is asked for or changed. */
 export const limitsRequestSchema = sessionLimitsSchema.partial()
 export type LimitsRequest = z.infer<typeof limitsRequestSchema>
+
+/** One git repository and the sessions that work on it. */
+export const projectSchema = z.object({
+  id: projectIdSchema,
+  name: slugSchema,
+  title: titleSchema.optional(),
+  /** Where it was cloned from, without user and password; absent for a repository that was made empty. */
+  repoUrl: z.string().optional(),
+  orchestratorId: orchestratorIdSchema,
+  defaultBranch: z.string(),
+  /** The agent of a new session that does not name one. */
+  agent: slugSchema.optional(),
+  /** Variables of every session; absent when there are none. */
+  env: z.record(z.string(), z.string()).optional(),
+  /** Shell lines run once per base commit; absent when there are none. */
+  setup: z.array(z.string()).optional(),
+  /** True when sessions start although the setup failed. */
+  setupOptional: z.boolean().optional(),
+  /** Names that may be lost with a session when git ignores them. */
+  disposable: z.array(z.string()).optional(),
+  /** Limits of new sessions; what is not named is the platform's own. */
+  limits: limitsRequestSchema.optional(),
+  createdAt: timestampSchema,
+  /** True when another orchestrator had a project of this name first; it cannot be used until renamed. */
+  isConflicted: z.boolean().optional(),
+})
+export type Project = z.infer<typeof projectSchema>
 
 /** How a session's process ended. */
 export const sessionExitSchema = z.object({

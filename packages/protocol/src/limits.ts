@@ -59,8 +59,6 @@ export const LIMITS = {
   /** Size of a project's setup. */
   setupLinesMax: 50,
   setupLineMaxChars: 4_096,
-  /** Most containers that wait for sessions of one project; each takes about 2 MB. */
-  poolMax: 16,
   /** What may be asked for as a limit of a session. Below the smallest ones nothing starts any more. */
   sessionMemoryMinMb: 64,
   sessionMemoryMaxMb: 16 * 1024 * 1024,

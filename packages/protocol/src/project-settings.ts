@@ -27,9 +27,6 @@ export const setupSchema = z
   )
   .max(LIMITS.setupLinesMax)
 
-/** How many containers wait for the next sessions of a project. */
-export const poolSizeSchema = z.number().int().min(0).max(LIMITS.poolMax)
-
 /** Names that may be lost with a session when git ignores them (D-1). */
 export const disposableSchema = z.array(z.string().min(1).max(200)).max(100)
 

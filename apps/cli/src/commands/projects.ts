@@ -1,5 +1,6 @@
 import { AioError, type Project } from '@ai-orchestration/protocol'
 import type { Cli } from '../cli.ts'
+import { type LimitFlags, limitsOf } from '../limit-flags.ts'
 import { inert, table } from '../output/table.ts'
 import { showProgress } from '../progress.ts'
 
@@ -57,7 +58,7 @@ export async function showProject(cli: Cli, projectId: string): Promise<void> {
 }
 
 /** What `aio projects set` was given. */
-export interface ProjectOptions {
+export interface ProjectOptions extends LimitFlags {
   title?: string
   agent?: string
   branch?: string
@@ -66,12 +67,12 @@ export interface ProjectOptions {
   setup?: string[]
   setupOptional?: boolean
   disposable?: string[]
-  pool?: number
 }
 
 /** `aio projects set <project>` */
 export async function setProject(cli: Cli, projectId: string, options: ProjectOptions): Promise<void> {
-  const { title, agent, branch, setup, setupOptional, disposable, pool } = options
+  const { title, agent, branch, setup, setupOptional, disposable } = options
+  const limits = limitsOf(options)
   const env = {
     ...variables(options.env ?? []),
     ...Object.fromEntries((options.unsetEnv ?? []).map((name) => [name, null])),
@@ -84,7 +85,7 @@ export async function setProject(cli: Cli, projectId: string, options: ProjectOp
     ...(setup === undefined ? {} : { setup: setup.every((line) => line === '') ? null : setup }),
     ...(setupOptional === undefined ? {} : { setupOptional }),
     ...(disposable === undefined ? {} : { disposable }),
-    ...(pool === undefined ? {} : { pool }),
+    ...(limits === undefined ? {} : { limits }),
   }
   if (Object.keys(change).length === 0)
     throw new AioError('INVALID_INPUT', 'Say what to change, such as --env NAME=VALUE. See: aio projects set --help')
@@ -114,7 +115,7 @@ function describeProject(project: Project): string {
     setup = [],
     setupOptional,
     disposable = [],
-    pool,
+    limits = {},
   } = project
   const rows: [string, string][] = [
     ['project', id],
@@ -125,7 +126,7 @@ function describeProject(project: Project): string {
     ...Object.entries(env).map(([name, value]): [string, string] => ['env', `${name}=${value}`]),
     ...setup.map((line): [string, string] => [setupOptional === true ? 'setup, may fail' : 'setup', line]),
     ['disposable', disposable.join(' ') || '-'],
-    ['pool', String(pool ?? 0)],
+    ...Object.entries(limits).map(([name, value]): [string, string] => [name, String(value)]),
   ]
   return table(
     ['setting', 'value'],

@@ -1,11 +1,6 @@
-import {
-  AioError,
-  type LimitsRequest,
-  type Permissions,
-  type Session,
-  type SessionStats,
-} from '@ai-orchestration/protocol'
+import { AioError, type Permissions, type Session, type SessionStats } from '@ai-orchestration/protocol'
 import type { Cli } from '../cli.ts'
+import { type LimitFlags, limitsOf } from '../limit-flags.ts'
 import { inert, table } from '../output/table.ts'
 import { ago } from '../output/time.ts'
 import { showProgress } from '../progress.ts'
@@ -168,24 +163,6 @@ async function changeSession(
     return await change(aio, { sessionId: await findSessionId(aio, session), commandId })
   })
   cli.out.result(changed, text)
-}
-
-/** Limits as options: `--memory` and `--disk` in MiB, or with a unit such as 4G. */
-export interface LimitFlags {
-  memory?: number
-  cpus?: number
-  pids?: number
-  disk?: number
-}
-
-function limitsOf({ memory, cpus, pids, disk }: LimitFlags): LimitsRequest | undefined {
-  const limits: LimitsRequest = {
-    ...(memory === undefined ? {} : { memoryMb: memory }),
-    ...(cpus === undefined ? {} : { cpus }),
-    ...(pids === undefined ? {} : { pids }),
-    ...(disk === undefined ? {} : { diskMb: disk }),
-  }
-  return Object.keys(limits).length === 0 ? undefined : limits
 }
 
 function limitsText({ id, limits, reached }: Session): string {

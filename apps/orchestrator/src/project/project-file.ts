@@ -4,7 +4,6 @@ import {
   budgetSchema,
   disposableSchema,
   limitsRequestSchema,
-  poolSizeSchema,
   projectEnvSchema,
   projectIdSchema,
   setupSchema,
@@ -44,8 +43,6 @@ export const projectFileSchema = z.strictObject({
     .optional(),
   /** Start sessions although the setup failed. */
   setupOptional: z.boolean().optional(),
-  /** How many containers wait for the next sessions. */
-  pool: poolSizeSchema.optional(),
   /** Where secrets are read when a session starts; those set with `aio projects secrets set` are not in here. */
   secrets: z.record(variableNameSchema, secretReferenceSchema).optional(),
   /** Limits of new sessions; what is not named here is the platform's own. */

@@ -133,3 +133,35 @@ describe('parseGitProgress', () => {
   ])('%s', (line, percent) => expect(parseGitProgress(line)?.percent).toBe(percent))
   it('leaves other lines alone', () => expect(parseGitProgress('fatal: no 50%')).toBeUndefined())
 })
+
+describe('settings', () => {
+  const steps = () => new StepList(new AbortController().signal, () => undefined)
+  it('are changed one by one, taken away by null, and read from what people have written meanwhile', async () => {
+    const { create, projects, dir, open } = await setUp()
+    await create({ name: 'shop' })
+    const toml = join(dir, 'shop/project.toml')
+    await writeFile(toml, (await readFile(toml, 'utf8')).replace('name = "shop"', 'name = "shop"\nsetup = "make"'))
+    const changed = await projects.update(
+      { projectId: 'shop', title: 'The shop', env: { A: '1', B: '2' }, limits: { cpus: 2 } },
+      steps(),
+    )
+    expect(changed).toMatchObject({ title: 'The shop', env: { A: '1', B: '2' }, setup: ['make'], limits: { cpus: 2 } })
+    const again = await projects.update(
+      { projectId: 'shop', title: null, env: { A: null }, limits: { pids: 64 }, setup: null },
+      steps(),
+    )
+    expect(again).toMatchObject({ env: { B: '2' }, limits: { cpus: 2, pids: 64 } })
+    expect(again).not.toHaveProperty('title')
+    expect(again).not.toHaveProperty('setup')
+    expect((await open()).require('shop')).toMatchObject({ env: { B: '2' }, limits: { cpus: 2, pids: 64 } })
+  })
+  it('are refused when they cannot be, and stay as they were', async () => {
+    const { create, projects } = await setUp()
+    await create({ name: 'shop' })
+    await expect(projects.update({ projectId: 'shop', defaultBranch: 'nope' }, steps())).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+    })
+    await expect(projects.update({ projectId: 'other' }, steps())).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    expect(projects.require('shop').defaultBranch).toBe('main')
+  })
+})

@@ -5,7 +5,6 @@ import {
   type CloneUrl,
   type CommandInput,
   isSlug,
-  type LimitsRequest,
   type OrchestratorEvent,
   type Project,
   parseCloneUrl,
@@ -58,7 +57,6 @@ export interface ProjectRecord extends Project {
   disposable: string[]
   secretReferences: Readonly<Record<string, SecretReference>>
   git: { name: string; email: string } | undefined
-  limits?: LimitsRequest | undefined
   idlePauseMs?: number | undefined
   egress?: ProjectFile['egress']
   budget?: ProjectFile['budget']
@@ -120,10 +118,9 @@ export class Projects {
       ...(isEmpty(file.env) ? {} : { env: file.env }),
       ...(isEmpty(file.setup) ? {} : { setup: file.setup }),
       ...(file.setupOptional === undefined ? {} : { setupOptional: file.setupOptional }),
-      ...(file.pool === undefined ? {} : { pool: file.pool }),
       secretReferences: file.secrets ?? {},
       git: file.git,
-      limits: file.limits,
+      ...(isEmpty(file.limits) ? {} : { limits: file.limits }),
       idlePauseMs: file.idlePauseMs,
       egress: file.egress,
       budget: file.budget,
@@ -322,7 +319,6 @@ export class Projects {
 function toPublic({
   secretReferences: _references,
   git: _git,
-  limits: _limits,
   idlePauseMs: _idlePauseMs,
   egress: _egress,
   budget: _budget,
@@ -337,11 +333,16 @@ function isEmpty(settings: object | undefined): settings is undefined {
 
 /** A project's file with what an update changes; `null` takes a setting away. */
 function withChanges(file: ProjectFile, change: CommandInput<'update_project'>): ProjectFile {
-  const { projectId: _projectId, env: variables, ...settings } = change
+  const { projectId: _projectId, env: variables, limits, ...settings } = change
   const env = Object.entries({ ...file.env, ...variables }).flatMap(([name, value]) =>
     value === null ? [] : [[name, value] as const],
   )
-  const changed = Object.entries({ ...file, ...settings, env: Object.fromEntries(env) })
+  const changed = Object.entries({
+    ...file,
+    ...settings,
+    env: Object.fromEntries(env),
+    limits: limits === null ? undefined : { ...file.limits, ...limits },
+  })
   return projectFileSchema.parse(
     Object.fromEntries(changed.filter(([, value]) => value !== null && value !== undefined)),
   )

@@ -1,12 +1,19 @@
 import { mkdir, mkdtemp, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { AioError } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
+import { type PipedChild, spawnPiped } from '../process/spawn-piped.ts'
 import { unmount } from './mounts.ts'
 import { UID_BASE, UID_COUNT } from './uid-range.ts'
 
 const PROGRAM = fileURLToPath(new URL('./mount-mapped.pl', import.meta.url))
+
+/** A request that takes this long means that the kernel hangs, in milliseconds; normally it takes a few. */
+const DEADLINE_MS = 20_000
+/** A program that nobody asks is ended after this time, in milliseconds. */
+const IDLE_MS = 60_000
 
 /** Numbers of `unshare`, `mount` and `umount2`, which each architecture has its own of. */
 const SYSTEM_CALLS: Partial<Record<NodeJS.Architecture, readonly number[]>> = {
@@ -45,12 +52,51 @@ export async function mountMapped(uidBase: number, mounts: readonly MappedMount[
       ? ['bind', mount.source, mount.target]
       : ['overlay', mount.target, mount.scratch, mount.layers, String(mount.lowers.length), ...mount.lowers],
   )
-  const numbers = [...calls, UID_BASE, uidBase, UID_COUNT].map(String)
   try {
-    await run('perl', [PROGRAM, ...numbers, ...jobs], { errorCode: 'ISOLATION_UNAVAILABLE', timeoutMs: 20_000 })
+    await ask(calls, [...[UID_BASE, uidBase, UID_COUNT].map(String), ...jobs])
   } finally {
     for (const mount of mounts) if (mount.type === 'overlay') await rmdirs(mount.scratch, mount.lowers)
   }
+}
+
+interface Mounter {
+  child: PipedChild
+  answers: ((line: string) => void)[]
+  idle: NodeJS.Timeout
+}
+
+let mounter: Mounter | undefined
+
+/** Has the program do something; it is kept for a while, because starting it is 10 ms of every creation. */
+async function ask(calls: readonly number[], fields: readonly string[]): Promise<void> {
+  if (fields.some((field) => field.includes('\0'))) throw new AioError('INVALID_INPUT', 'A path holds a NUL character.')
+  mounter ??= startMounter(calls)
+  const { child, answers, idle } = mounter
+  idle.refresh()
+  const answer = new Promise<string>((resolve) => answers.push(resolve))
+  const timer = setTimeout(() => child.process.kill('SIGKILL'), DEADLINE_MS)
+  child.stdin.write([fields.length, ...fields].map((field) => `${field}\0`).join(''))
+  const said = await answer
+  clearTimeout(timer)
+  if (said !== 'ok') throw new AioError('ISOLATION_UNAVAILABLE', `perl ${PROGRAM} failed: ${said}`)
+}
+
+function startMounter(calls: readonly number[]): Mounter {
+  const child = spawnPiped('perl', [PROGRAM, ...calls.map(String)])
+  const started: Mounter = { child, answers: [], idle: setTimeout(() => child.stdin.end(), IDLE_MS).unref() }
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-1_000)
+  })
+  createInterface({ input: child.stdout }).on('line', (line) => started.answers.shift()?.(line))
+  const onEnd = (why: string) => {
+    clearTimeout(started.idle)
+    if (mounter === started) mounter = undefined
+    for (const answer of started.answers.splice(0)) answer(said.trim() || why)
+  }
+  child.stdin.on('error', (error) => onEnd(error.message))
+  child.process.on('error', (error) => onEnd(error.message)).on('close', (code) => onEnd(`exit status ${code}`))
+  return started
 }
 
 /** Where `mount-mapped.pl` mounts the layers for a moment. */

@@ -1,13 +1,16 @@
 # Mounts directories with their owners' ids mapped to another range (mount_setattr(2), Linux 5.12 and later), which mount(8)
 # can do from util-linux 2.39 on only, and overlays made of such directories.
 #
-# perl mount-mapped.pl UNSHARE MOUNT UMOUNT FROM TO COUNT
-#   (bind SOURCE TARGET | overlay TARGET SCRATCH LAYERS COUNT LOWER...)...
+# perl mount-mapped.pl UNSHARE MOUNT UMOUNT
 #
-# The first three are the numbers of these system calls. Ids FROM… on disk appear as TO…; the host's root stays itself, for
-# the overlay makes entries in its work directory as root.
+# The arguments are the numbers of these system calls. Requests come on stdin until it ends, each as the number of its
+# fields and the fields, all ended by a NUL:
+#   FROM TO COUNT (bind SOURCE TARGET | overlay TARGET SCRATCH LAYERS COUNT LOWER...)...
+# and are answered in order by a line: ok, or what went wrong. Ids FROM… on disk appear as TO…; the host's root stays
+# itself, for the overlay makes entries in its work directory as root.
 use strict;
 use warnings;
+use POSIX ();
 
 use constant { AT_FDCWD => -100, OPEN_TREE_CLONE => 1, CLOEXEC => 02000000, AT_EMPTY_PATH => 0x1000 };
 use constant { MOUNT_ATTR_IDMAP => 0x00100000, MOVE_MOUNT_F_EMPTY_PATH => 4, CLONE_NEWUSER => 0x10000000 };
@@ -15,12 +18,26 @@ use constant { MS_NOSUID => 2, MS_NODEV => 4, MNT_DETACH => 2 };
 # The same on every architecture.
 use constant { OPEN_TREE => 428, MOVE_MOUNT => 429, MOUNT_SETATTR => 442 };
 
-my ($unshare, $mount, $umount, $from, $to, $count, @jobs) = @ARGV;
-my $range = user_namespace();
-while (my $job = shift @jobs) {
-    if ($job eq 'bind') { mapped(splice @jobs, 0, 2) }
-    elsif ($job eq 'overlay') { overlay(splice @jobs, 0, 4 + $jobs[3]) }
-    else { die "unknown job $job\n" }
+my ($unshare, $mount, $umount) = @ARGV;
+my ($from, $to, $count, $range);
+$| = 1;
+$/ = "\0";
+while (defined(my $fields = <STDIN>)) {
+    chomp $fields;
+    my @jobs = map { my $field = <STDIN> // ''; chomp $field; $field } 1 .. $fields;
+    my $problem = eval { work(@jobs); 1 } ? 'ok' : $@;
+    $problem =~ s/\s+/ /g;
+    print "$problem\n";
+}
+
+sub work {
+    ($from, $to, $count, my @jobs) = @_;
+    $range = user_namespace();
+    while (my $job = shift @jobs) {
+        if ($job eq 'bind') { mapped(splice @jobs, 0, 2) }
+        elsif ($job eq 'overlay') { overlay(splice @jobs, 0, 4 + $jobs[3]) }
+        else { die "unknown job $job\n" }
+    }
 }
 
 # A user namespace lives for as long as someone holds it; the child is only there to make one.
@@ -29,10 +46,10 @@ sub user_namespace {
     my $child = fork() // die "fork: $!\n";
     if ($child == 0) {
         close $made; close $tell_done;
-        syscall($unshare + 0, CLONE_NEWUSER) == 0 or do { print STDERR "unshare: $!\n"; exit 1 };
+        syscall($unshare + 0, CLONE_NEWUSER) == 0 or POSIX::_exit(1);
         syswrite $tell_made, 'x';
         sysread $done, my $end, 1;
-        exit 0;
+        POSIX::_exit(0);
     }
     close $tell_made; close $done;
     sysread($made, my $sign, 1) or die "no user namespace can be made\n";
