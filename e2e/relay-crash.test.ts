@@ -82,7 +82,7 @@ test('a watcher goes on over a kill of the relay without a gap, a hole or a repe
   expect(new Set(positions.map((position) => position.split('.')[0])).size).toBe(1)
   await aio.close()
   await watching.catch(() => undefined)
-})
+}, 180_000) // whoever is cut off thrice in a row waits longer each time
 
 test('a disk that takes no more stops accepting, says so, and all goes on when it takes again (F-17, F-18)', async () => {
   await using relay = await startRelayProcess()

@@ -18,4 +18,7 @@ function write(): void {
   }
 }
 
-if (isMainThread) process.on('SIGUSR2', write)
+if (isMainThread) {
+  process.on('SIGUSR2', write)
+  writeFileSync(`${directory}/${process.pid}.ready`, '') // before that the signal would end the process
+}

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -57,6 +57,7 @@ export class Vitals implements AsyncDisposable {
     const path = join(this.#directory, `${pid}.json`)
     await rm(path, { force: true })
     try {
+      await stat(join(this.#directory, `${pid}.ready`))
       process.kill(pid, 'SIGUSR2')
       const held = await answerIn(path)
       const fds = (await readdir(`/proc/${pid}/fd`)).length

@@ -42,6 +42,7 @@ export interface WatcherRules {
 const NOT_STARTED: readonly CommandState[] = ['expired', 'rejected']
 const CHECKS_AT_ONCE = 32 // calls in one frame
 const CAUGHT_UP_WITHIN_MS = 45_000 // a backed-off client may wait for 30 seconds before it connects again
+const ENDED_WITHIN_MS = 60_000 // C-5
 const HISTORY_WITHIN_MS = 60_000
 const REREADER = 'who reads all again'
 
@@ -125,6 +126,7 @@ export class Ledger {
   /** Once all has healed: holds what was seen against what the relay and the disk say. */
   async check(aio: Client, marksFile: string): Promise<void> {
     await this.#allTold()
+    await this.#untilAllEnded(aio)
     await this.checkWatchers()
     await this.#checkHistory(aio)
     const marks = await countMarks(marksFile)
@@ -132,6 +134,21 @@ export class Ledger {
     for (let at = 0; at < ids.length; at += CHECKS_AT_ONCE)
       await Promise.all(ids.slice(at, at + CHECKS_AT_ONCE).map((id) => this.#checkCommand(aio, id, marks.get(id) ?? 0)))
     for (const id of marks.keys()) if (!this.#asks.has(id)) this.#violated(`${id} ran and nobody asked for it`)
+  }
+
+  /** Who was refused an answer may have a command that still runs; all end in time, and are told to have (C-4, C-5). */
+  async #untilAllEnded(aio: Client): Promise<void> {
+    const deadline = performance.now() + ENDED_WITHIN_MS
+    for (const [commandId, ask] of this.#asks) {
+      if (ask.answer !== undefined && (ask.ends > 0 || ask.isForgiven)) continue
+      for (;;) {
+        const command = await known(aio, commandId)
+        if (command === undefined) break
+        if (isFinal(command.state) && (ask.ends > 0 || ask.isForgiven)) break
+        if (performance.now() > deadline) break
+        await sleep(50)
+      }
+    }
   }
 
   async #checkCommand(aio: Client, commandId: string, marks: number): Promise<void> {

@@ -92,7 +92,16 @@ export class World implements AsyncDisposable {
 
   /** What the machines said last, for a person who looks for a cause. */
   lastWords(): string {
-    return this.machines.map(({ process }) => process.output().split('\n').slice(-5).join('\n')).join('\n')
+    return this.machines
+      .map(({ process }) =>
+        process
+          .output()
+          .split('\n')
+          .slice(-5)
+          .map((line) => line.slice(0, 300))
+          .join('\n'),
+      )
+      .join('\n')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -159,21 +159,9 @@ test('a command whose record is damaged is neither answered nor run again', asyn
   const commandId = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
   const body = JSON.stringify({ commandId, state: 'succeeded' })
   await withJournal(async (_, store) => {
-    const values = [
-      commandId,
-      '2026',
-      1,
-      seal(body).replace('succeeded', 'succeedee'),
-      null,
-      null,
-      'n',
-      0,
-      null,
-      1,
-      1,
-      1,
-      0,
-    ]
+    const now = Date.now()
+    const damaged = seal(body).replace('succeeded', 'succeedee')
+    const values = [commandId, new Date(now).toISOString(), now, damaged, null, null, 'n', 0, null, now, 1, 1, 0]
     store.add({ statement: 'acceptCommand', values })
     await store.settled()
   })
