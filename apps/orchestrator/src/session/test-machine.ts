@@ -165,7 +165,12 @@ export class TestMachine implements AsyncDisposable {
   }
 
   async git(project: string, ...args: string[]): Promise<string> {
-    const { stdout } = await run('git', ['-C', this.projects.paths(project).repo, ...args], { allowFailure: true })
+    const { stdout } = await run(
+      'git',
+      // Whoever runs the tests may have no identity of their own.
+      ['-C', this.projects.paths(project).repo, '-c', 'user.name=t', '-c', 'user.email=t@t', ...args],
+      { allowFailure: true },
+    )
     return stdout.trim()
   }
 
