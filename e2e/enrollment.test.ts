@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Client, createClient } from '@ai-orchestration/sdk'
@@ -104,7 +104,8 @@ describe('a machine that joins with a code', () => {
     expect(late.output()).toMatch(/code was revoked or used up/)
 
     // The disk on another machine.
-    await cp(first.aioHome, join(directory, 'copy/aio'), { recursive: true })
+    await mkdir(join(directory, 'copy'))
+    await exec('cp', ['-a', first.aioHome, join(directory, 'copy/aio')])
     const machineId = join(directory, 'machine-id')
     await writeFile(machineId, 'f'.repeat(32))
     const copy = startMachine('copy', [], machineId)

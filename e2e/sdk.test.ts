@@ -127,6 +127,8 @@ test('[E-1] events are in order without duplicates, and go on after a stored pos
   await using machine = new ScriptedOrchestrator(relay)
   await machine.ready()
   await using aio = connect(relay)
+  // Answered once it is on disk, and so is what the registration told before: a watcher from now on does not see that.
+  await aio.tokens.create.mutate({ role: 'viewer', name: 'settles' })
   const tell = (title: string) =>
     machine.publish({ type: 'session_updated', session: { ...sessionOf(machine.id, 'first'), title } })
   const events = aio.events({ types: ['session_updated'] })
