@@ -104,7 +104,7 @@ async function cutOff(how: string, directions: readonly Direction[]): Promise<vo
 
 const stateOf = (commandId: string) => aio.commands.get.query({ commandId })
 
-test(
+test.concurrent(
   'a network that loses packets and tells nobody: noticed on both sides, and all is told afterwards, once and in order (F-08, F-09, C-4, C-5, C-7)',
   async () => {
     await Promise.all([
