@@ -1,4 +1,5 @@
-// `pnpm bench [relay|accept|sessions] [--json|--markdown]`: what things cost, each beside a baseline measured in the same run.
+// `pnpm bench [relay|accept|sessions|chat] [--json|--markdown]`: what things cost, each beside a baseline measured in the same run.
+import { benchChat } from './chat.ts'
 import { benchRelay } from './relay.ts'
 import { benchRelayAccept } from './relay-accept.ts'
 import type { Figure } from './report.ts'
@@ -9,6 +10,7 @@ const SUITES: Record<string, () => Promise<Figure[]>> = {
   relay: benchRelay,
   accept: benchRelayAccept,
   sessions: benchSessions,
+  chat: benchChat,
 }
 
 const chosen = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))

@@ -14,7 +14,7 @@ import { readIdentity } from './disk/identity.ts'
 import { lockDirectories } from './disk/lock-directories.ts'
 import { budgetSessions } from './door/budget-sessions.ts'
 import { Budgets } from './door/budgets.ts'
-import { Doors } from './door/doors.ts'
+import { type DoorServices, Doors } from './door/doors.ts'
 import { Prices } from './door/prices.ts'
 import { UsageBook } from './door/usage-book.ts'
 import { Execs } from './exec/execs.ts'
@@ -72,9 +72,10 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
     tell: (sessionId, used) => inBackground(sessions.recordUsage(sessionId, used)),
   })
   const admit = (sessionId: string, signal: AbortSignal) => budgets.admit(sessionId, signal)
+  const onReport: DoorServices['onReport'] = (sessionId, report) => sessions.attentions.report(sessionId, report)
   await using doors = new Doors({
     config: { ...config, relayUrl: identity.relayUrl },
-    ...{ log, projects, agents, questions, rules, usage, admit },
+    ...{ log, projects, agents, questions, rules, usage, admit, onReport },
   })
   await using sessions = await Sessions.open({ config, log, orchestratorId: id, projects, tmux, agents, doors })
   const budgets = await Budgets.open({ questions, usage, sessions: budgetSessions(projects, sessions), log, projects })
@@ -108,6 +109,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
   await using terminals = new Terminals({ tmux, sessions, log })
   await using execs = new Execs({ sessions, log })
   const exports = new Exports({ sessions })
+  const streamed = { terminals, execs, exports, projects, stats: sessions, chats, attentions: sessions.attentions }
   await using client = createClient({
     url: identity.relayUrl,
     token: () => identity.token(),
@@ -128,8 +130,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
       known: runner.known(),
     }),
     onDispatch: (dispatch) => runner.dispatch(dispatch),
-    onRegistered: (registered) =>
-      new Streams({ client, ...registered, terminals, execs, exports, projects, stats: sessions, chats, log }),
+    onRegistered: (registered) => new Streams({ client, ...registered, ...streamed, log }),
   })
   projects.onChange(publish)
   sessions.onChange(publish)

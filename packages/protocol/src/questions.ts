@@ -79,6 +79,8 @@ export const agentDetailSchema = z.object({
   text: z.string().max(LIMITS.questionTextMaxChars),
   /** True when an answer may carry `text` of the person's own. */
   takesText: z.boolean(),
+  /** Names the question, so that it is asked once however often it is read. */
+  key: z.string().max(200).optional(),
 })
 
 /** A budget that is used up; the session waits, frozen. */

@@ -44,6 +44,11 @@ const fieldsSchema = z.strictObject({
     .array(text)
     .refine((args) => args.some((arg) => arg.includes('{prompt}')), { error: 'must hold {prompt}' })
     .optional(),
+  /** Arguments that make it go on with an earlier conversation of its own. */
+  resume: z
+    .array(text)
+    .refine((args) => args.some((arg) => arg.includes('{conversation}')), { error: 'must hold {conversation}' })
+    .optional(),
   /** What {permissionMode} stands for: the agent's own words for asking nothing, and for asking. */
   permissionMode: z.strictObject({ allow: text, ask: text }).optional(),
   /** How it is started to speak the Agent Client Protocol on stdin and stdout; it then can have a chat. */

@@ -157,6 +157,7 @@ describe("a person's own agents.toml", () => {
       'Codex',
       'OpenCode',
       "Claude Code's Agent Client Protocol",
+      "Codex's Agent Client Protocol",
       'Node.js',
       'Mine',
     ])

@@ -6,6 +6,7 @@ import type { OrchestratorConfig } from '../config.ts'
 import { hostPatterns } from '../door/egress-settings.ts'
 import { DOOR_URL } from '../door/environment.ts'
 import type { GatewayKind } from '../door/gateway.ts'
+import { reportCommands } from '../door/report-commands.ts'
 import type { HostPattern } from '../door/target.ts'
 import type { Logger } from '../log.ts'
 import { type AgentDefinition, readAgentFile } from './agent-file.ts'
@@ -28,7 +29,7 @@ export interface AgentLaunch {
   /** The model API its door leads to; none when absent. */
   gateway?: GatewayKind
   /** It speaks the Agent Client Protocol on stdin and stdout, and begins in this permission mode of its own. */
-  chat?: { mode?: { initial: string; asking: string } }
+  chat?: { mode?: { initial: string; asking: string }; conversation?: string }
 }
 
 /** What a session wants of its agent. */
@@ -37,6 +38,8 @@ export interface LaunchOptions {
   workspace: string
   interface: SessionInterface
   permissions: Permissions
+  /** The agent's own name of the conversation to go on with; a new one when absent. */
+  conversation?: string | undefined
 }
 
 /** The agents that this machine can run: what they are, whether they are ready, how they are started. */
@@ -117,14 +120,16 @@ export class Agents {
     const values = this.#values(options.workspace, agent, options.permissions)
     const isChat = options.interface === 'chat'
     const argv = (isChat ? this.#chatOf(agent).argv : (agent.argv ?? [])).map((argument) => fill(argument, values))
-    const { prompt } = options
+    const { prompt, conversation } = options
+    if (!isChat && conversation !== undefined)
+      argv.push(...(agent.resume ?? []).map((argument) => fill(argument, { ...values, conversation })))
     if (!isChat && prompt !== undefined && prompt !== '') argv.push(...promptArguments(agent, prompt, values))
     const variables = { ...agent.env, ...(isChat ? agent.chat?.env : {}) }
     const env = Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, fill(value, values)]))
     return {
       ...{ argv, env },
       ...(agent.gateway === undefined ? {} : { gateway: agent.gateway }),
-      ...(isChat ? { chat: chatLaunch(agent, options.permissions) } : {}),
+      ...(isChat ? { chat: chatLaunch(agent, options) } : {}),
     }
   }
 
@@ -161,12 +166,12 @@ export class Agents {
     version: string | undefined,
     options: Pick<Wanted, 'progress' | 'signal' | 'trial'>,
   ): Promise<AgentInfo> {
-    const { package: source, name } = this.#require(agentId)
+    const { package: source, name, chat } = this.#require(agentId)
     if (source === undefined)
       throw new AioError('INVALID_INPUT', `${name} comes with the system; there is nothing to install.`)
     const before = this.#lastInstall
     const installing = before.then(async () => {
-      for (const id of source.requires) if (!this.#info(id).installed) await this.#install(id, undefined, options)
+      for (const id of this.#partsOf(source.requires, chat?.requires)) await this.#install(id, undefined, options)
       await this.#install(agentId, version, options)
     })
     this.#lastInstall = installing.catch(() => undefined)
@@ -211,6 +216,16 @@ export class Agents {
     this.#require(agentId)
   }
 
+  /** What is missing of the parts with these ids and all they need themselves, in the order to install them in. */
+  #partsOf(...ids: (readonly string[] | undefined)[]): Set<string> {
+    const missing = new Set<string>()
+    for (const id of ids.flatMap((some) => some ?? [])) {
+      for (const part of this.#partsOf(this.#require(id).package?.requires)) missing.add(part)
+      if (!this.#info(id).installed) missing.add(id)
+    }
+    return missing
+  }
+
   #info(id: string): AgentInfo {
     const agent = this.#require(id)
     const version = agent.package && this.#installation.version(id, agent.package)
@@ -220,6 +235,7 @@ export class Agents {
     return {
       ...{ id, name: agent.name, installed, ready: reason === undefined },
       ...(agent.argv === undefined ? { isPart: true } : {}),
+      ...(agent.chat === undefined ? {} : { hasChat: true }),
       ...(agent.package === undefined ? {} : { pinnedVersion: agent.package.version }),
       ...(version === undefined ? {} : { version }),
       ...(reason === undefined ? {} : { reason }),
@@ -244,6 +260,7 @@ export class Agents {
     const { permissionMode } = agent
     return {
       ...{ workspace, door: DOOR_URL, key: PLACEHOLDER_KEY, keyEnd: PLACEHOLDER_KEY.slice(-20) },
+      ...reportCommands(),
       ...(permissionMode === undefined ? {} : { permissionMode: permissionMode[permissions] }),
     }
   }
@@ -261,9 +278,14 @@ export class Agents {
 }
 
 /** A person who made it ask keeps that; its own default may be to ask nothing. */
-function chatLaunch({ chat }: AgentDefinition, permissions: Permissions): NonNullable<AgentLaunch['chat']> {
-  if (chat?.mode === undefined) return {}
-  return { mode: { initial: chat.mode[permissions], asking: chat.mode.ask } }
+function chatLaunch(
+  { chat }: AgentDefinition,
+  { permissions, conversation }: LaunchOptions,
+): NonNullable<AgentLaunch['chat']> {
+  return {
+    ...(conversation === undefined ? {} : { conversation }),
+    ...(chat?.mode === undefined ? {} : { mode: { initial: chat.mode[permissions], asking: chat.mode.ask } }),
+  }
 }
 
 function promptArguments(agent: AgentDefinition, prompt: string, values: Record<string, string>): string[] {

@@ -4,9 +4,10 @@ import { z } from 'zod'
  * What an agent may send, as far as we use it. An agent is not trusted and protocols grow: what is not understood is
  * left out, field by field, and never ends the conversation.
  */
-const text = z.string()
-const optionalText = text.nullish().catch(undefined)
-const list = <T extends z.ZodType>(item: T) =>
+/** Text, text that may be missing or wrong, and what of a list can be understood. */
+export const text = z.string()
+export const optionalText = text.nullish().catch(undefined)
+export const list = <T extends z.ZodType>(item: T) =>
   z
     .array(z.unknown())
     .catch([])

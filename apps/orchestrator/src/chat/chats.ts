@@ -22,8 +22,11 @@ export interface ChatSessions {
   /** Where a session's conversation is kept, and how its agent was started when it runs. */
   chatOf(id: string): { store: string; start: ConversationStart | undefined }
   onChange(listener: (event: OrchestratorEvent) => void): () => void
-  /** Tells everyone how a session's agent stands. */
-  setAttention(id: string, attention: Attention | undefined): void
+  /** Told how a session's agent stands. */
+  readonly attentions: {
+    set(id: string, attention: Attention): void
+    setConversation(id: string, conversation: string): void
+  }
 }
 
 /** A watcher to be opened. */
@@ -162,16 +165,50 @@ export class Chats implements AsyncDisposable {
   #hold(sessionId: string, path: string): Held {
     const store = new ChatStore(path)
     const viewers: Held['viewers'] = new Map()
-    const conversation = new Conversation({
+    let before: ChatHead['state'] | undefined
+    const conversation: Conversation = new Conversation({
       ...{ sessionId, store, desk: this.#desk, log: this.#log, now: this.#now },
       tell: (item) => {
         for (const viewer of viewers.keys()) viewer.tell(item)
-        if (item.type === 'head') this.#sessions.setAttention(sessionId, attentionOf(item.head.state))
+        if (item.type !== 'head' || item.head.state === before) return
+        this.#tellAttention(sessionId, conversation, before, item.head.state)
+        before = item.head.state
       },
     })
     const held = { conversation, store, viewers, run: undefined }
     this.#held.set(sessionId, held)
     return held
+  }
+
+  #tellAttention(
+    sessionId: string,
+    conversation: Conversation,
+    before: ChatHead['state'] | undefined,
+    now: ChatHead['state'],
+  ): void {
+    const { attentions } = this.#sessions
+    switch (now) {
+      case 'starting':
+        attentions.set(sessionId, 'working')
+        return
+      case 'working':
+      case 'needs_input':
+        attentions.set(sessionId, now)
+        return
+      case 'idle': {
+        const { last } = conversation
+        const isTurnOver = before === 'working' || before === 'needs_input'
+        // Only what has been spoken in is there to go on with.
+        if (isTurnOver && last.conversation !== undefined) attentions.setConversation(sessionId, last.conversation)
+        attentions.set(sessionId, isTurnOver && last.prompt !== 'cancelled' ? (last.prompt ?? 'done') : 'idle')
+        return
+      }
+      // The session's own state says the rest.
+      case 'ended':
+        return
+      default:
+        now satisfies never
+    }
   }
 
   async #drop(sessionId: string): Promise<void> {
@@ -182,21 +219,6 @@ export class Chats implements AsyncDisposable {
     await held.conversation[Symbol.asyncDispose]().catch((error: unknown) =>
       this.#log.warn({ session: sessionId, err: error }, 'a chat could not be closed'),
     )
-  }
-}
-
-function attentionOf(state: ChatHead['state']): Attention | undefined {
-  switch (state) {
-    case 'working':
-    case 'needs_input':
-    case 'idle':
-      return state
-    case 'starting':
-      return 'working'
-    case 'ended':
-      return undefined
-    default:
-      return state satisfies never
   }
 }
 

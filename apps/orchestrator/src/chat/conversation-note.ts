@@ -1,6 +1,7 @@
 import { chatHeadSchema } from '@ai-orchestration/protocol'
 import { z } from 'zod'
 import { permissionRequestSchema } from './agent-frames.ts'
+import { formFieldSchema } from './form.ts'
 
 /**
  * What a conversation must know to go on where another process left off; it is written together with the entries that
@@ -27,6 +28,15 @@ export const conversationNoteSchema = z.object({
   pending: z.array(
     z.object({ rpcId: z.union([z.number(), z.string()]), questionId: z.string(), request: permissionRequestSchema }),
   ),
+  /** Questions of the agent's own that wait for a person. */
+  forms: z
+    .array(
+      z.object({
+        rpcId: z.union([z.number(), z.string()]),
+        asked: z.array(z.object({ field: formFieldSchema, questionId: z.string() })),
+      }),
+    )
+    .default([]),
   /** The message that is growing. */
   open: z.object({ id: z.string(), role: z.enum(['agent', 'thought']), messageId: z.string().optional() }).optional(),
   /** A person has made the agent ask more than it was started with; a later start of it keeps that. */
@@ -47,6 +57,7 @@ export function emptyNote(): ConversationNote {
     needsSummary: false,
     queue: [],
     pending: [],
+    forms: [],
     asksMore: false,
     head: { state: 'ended', queued: 0, options: [], commands: [] },
   }

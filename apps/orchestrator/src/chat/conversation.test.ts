@@ -9,8 +9,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createLogger } from '../log.ts'
 import { ChatStore } from './chat-store.ts'
 import { Conversation } from './conversation.ts'
+import type { FieldAnswer } from './form.ts'
 import type { ConversationStart } from './opening.ts'
-import type { PermissionDesk, PermissionQuestion } from './permission-desk.ts'
+import type { PermissionDesk, PermissionQuestion, PersonQuestion } from './permission-desk.ts'
 import { makePipe, onPipe, pipePaths, withPipe } from './pipe-files.ts'
 
 const AGENT = fileURLToPath(new URL('./test-agent.mjs', import.meta.url))
@@ -31,8 +32,22 @@ class TestDesk implements PermissionDesk {
   answerOf({ id }: { id: string }) {
     return this.answers.get(id)
   }
+  readonly forms: PersonQuestion[] = []
+  readonly formAnswers = new Map<string, FieldAnswer | 'gone'>()
+  askPerson(question: PersonQuestion): string {
+    this.forms.push(question)
+    return question.key
+  }
+  answerOfPerson({ id }: { id: string }) {
+    return this.formAnswers.get(id)
+  }
+  answerForm(id: string, answer: FieldAnswer): void {
+    this.formAnswers.set(id, answer)
+    for (const listener of this.#listeners) listener()
+  }
   withdraw(id: string): void {
     this.answers.set(id, 'gone')
+    this.formAnswers.set(id, 'gone')
   }
   onSettled(listener: () => void): () => void {
     this.#listeners.add(listener)
@@ -192,6 +207,36 @@ describe('a conversation', () => {
     expect(promptOf(entries(), 'p2')).toMatchObject({ state: 'cancelled' })
     expect(textsOf(entries()).join()).not.toContain('message: never')
     await conversation[Symbol.asyncDispose]()
+  })
+
+  it('asks what the agent itself asks, field by field, and goes on after another process took over', async () => {
+    const { start } = await startAgent('first')
+    const before = open()
+    await before.conversation.begin(start)
+    before.conversation.prompt({ id: 'p1', text: 'form Which one?', by: 'Ann' })
+    await until(() => expect(before.conversation.head.state).toBe('needs_input'))
+    const [colour, sure] = desk.forms
+    expect(colour).toMatchObject({ choices: ['RED', 'BLUE'], takesText: true, text: 'Which one? Colour' })
+    expect(sure).toMatchObject({ choices: ['Yes', 'No'], takesText: false })
+    desk.answerForm(colour?.key ?? '', { choice: 1, text: 'but dark' })
+    expect(before.conversation.head.state).toBe('needs_input')
+    await before.conversation[Symbol.asyncDispose]()
+    const after = open()
+    await after.conversation.begin(start)
+    desk.answerForm(sure?.key ?? '', { choice: 1 })
+    await until(() => expect(after.conversation.head.state).toBe('idle'))
+    expect(await diaryOf()).toContain(
+      'form {"action":"accept","content":{"question_0":"blue","question_0_custom":"but dark","sure":false}}',
+    )
+    after.conversation.prompt({ id: 'p2', text: 'form Skip this', by: 'Ann' })
+    await until(() => expect(desk.forms).toHaveLength(4))
+    for (const { key } of desk.forms.slice(2)) desk.answerForm(key, {})
+    await until(async () => expect(await diaryOf()).toContain('form {"action":"decline"}'))
+    after.conversation.prompt({ id: 'p3', text: 'form Cancel this', by: 'Ann' })
+    await until(() => expect(desk.forms).toHaveLength(6))
+    after.conversation.cancel()
+    await until(async () => expect(await diaryOf()).toContain('form {"action":"cancel"}'))
+    await after.conversation[Symbol.asyncDispose]()
   })
 
   it('keeps asking after a person has made it ask, and never begins with less than it was given', async () => {

@@ -11,6 +11,7 @@ import {
 } from './agent-frames.ts'
 import { type AgentLine, AgentPipe } from './agent-pipe.ts'
 import { type ConversationParts, Exchange } from './exchange.ts'
+import { Forms } from './forms.ts'
 import { applyToHead } from './head.ts'
 import { type ConversationStart, Opening } from './opening.ts'
 import type { PermissionQuestion } from './permission-desk.ts'
@@ -18,6 +19,8 @@ import { summaryOf } from './summary.ts'
 
 /** An agent that was told to stop and does not say so by then has its prompt closed, in milliseconds. */
 const CANCEL_MS = 15_000
+/** So many entries are looked through for the last prompt; one that took more is taken for one that came to its end. */
+const LAST_ENTRIES = 500
 /** Most prompts that wait. */
 const QUEUE_MAX = 100
 /** JSON-RPC's code for a method that is not there, and for parameters that do not fit. */
@@ -31,18 +34,30 @@ const INVALID_PARAMS = -32_602
 export class Conversation implements AsyncDisposable {
   readonly #exchange: Exchange
   readonly #opening: Opening
+  readonly #forms: Forms
   readonly #stopListening: () => void
   #cancel: NodeJS.Timeout | undefined
 
   constructor(parts: ConversationParts) {
     this.#exchange = new Exchange(parts)
     this.#opening = new Opening(this.#exchange)
+    this.#forms = new Forms(this.#exchange)
     this.#stopListening = parts.desk.onSettled(() => this.#answerPending())
   }
 
   /** How it stands. */
   get head(): ChatHead {
     return this.#exchange.note.head
+  }
+
+  /** The agent's own name of it, and how the last prompt ended, when there was one. */
+  get last(): { conversation: string | undefined; prompt: 'done' | 'failed' | 'cancelled' | undefined } {
+    const { note, store } = this.#exchange
+    const state = store
+      .before(undefined, LAST_ENTRIES)
+      .flatMap((entry) => (entry.type === 'prompt' ? [entry.state] : []))
+      .findLast((known) => known !== 'queued')
+    return { conversation: note.agentSessionId, prompt: state === 'running' ? undefined : state }
   }
 
   /** Takes up the conversation with an agent that runs: goes on with the same start of it, or begins with a new one. */
@@ -54,6 +69,7 @@ export class Conversation implements AsyncDisposable {
     if (isNew) {
       this.#dropWhatWaits('The agent was started again before it had answered.')
       exchange.note = { ...exchange.note, run: start.run, offset: 0, phase: 'opening', requests: {}, nextRequestId: 1 }
+      if (start.conversation !== undefined) exchange.note.agentSessionId = start.conversation
     }
     exchange.pipe = await AgentPipe.open(start.files, exchange.note.offset, {
       lines: (lines) => exchange.change(() => this.#takeLines(lines)),
@@ -124,6 +140,7 @@ export class Conversation implements AsyncDisposable {
         this.#exchange.send({ id: rpcId, result: { outcome: { outcome: 'cancelled' } } })
       }
       note.pending = []
+      this.#forms.drop(true)
       this.#exchange.send({ method: AGENT_METHODS.session_cancel, params: { sessionId: note.agentSessionId } })
     })
     clearTimeout(this.#cancel)
@@ -167,6 +184,7 @@ export class Conversation implements AsyncDisposable {
     transcript.endTurn()
     note.running = undefined
     note.pending = []
+    this.#forms.drop(false)
   }
 
   #takeLines(lines: readonly AgentLine[]): void {
@@ -188,6 +206,7 @@ export class Conversation implements AsyncDisposable {
     } else if (id == null) {
       if (method === CLIENT_METHODS.session_update) this.#takeUpdate(params)
     } else if (method === CLIENT_METHODS.session_request_permission) this.#takePermission(id, params)
+    else if (method === CLIENT_METHODS.elicitation_create) this.#takeForm(id, params)
     else this.#exchange.send({ id, error: { code: METHOD_NOT_FOUND, message: `${method} is not offered.` } })
   }
 
@@ -217,6 +236,11 @@ export class Conversation implements AsyncDisposable {
     this.#answerPending()
   }
 
+  #takeForm(rpcId: number | string, params: unknown): void {
+    if (!this.#forms.take(rpcId, params))
+      this.#exchange.send({ id: rpcId, error: { code: INVALID_PARAMS, message: 'Only forms can be asked.' } })
+  }
+
   #questionOf(rpcId: number | string, { toolCall: call, options }: PermissionRequest): PermissionQuestion {
     const { sessionId, note } = this.#exchange
     return { sessionId, key: `${note.run} ${rpcId}`, call, options }
@@ -225,8 +249,9 @@ export class Conversation implements AsyncDisposable {
   /** Hands over every answer that is there; one that can no longer come counts as a no. */
   #answerPending(): void {
     const { note, desk, pipe } = this.#exchange
-    if (pipe === undefined || note.pending.length === 0) return
+    if (pipe === undefined || note.pending.length + note.forms.length === 0) return
     this.#exchange.change(() => {
+      this.#forms.answer()
       note.pending = note.pending.flatMap((waiting) => {
         const question = this.#questionOf(waiting.rpcId, waiting.request)
         const answer = desk.answerOf({ ...question, id: waiting.questionId })

@@ -4,10 +4,10 @@ import type { ConversationNote } from './conversation-note.ts'
 import { chatOptions } from './options.ts'
 
 /** How a conversation stands, by what is known of it. */
-export function stateOf({ phase, pending, running }: ConversationNote): ChatHead['state'] {
+export function stateOf({ phase, pending, forms, running }: ConversationNote): ChatHead['state'] {
   if (phase === 'ended') return 'ended'
   if (phase === 'opening') return 'starting'
-  if (pending.length > 0) return 'needs_input'
+  if (pending.length > 0 || forms.length > 0) return 'needs_input'
   return running === undefined ? 'idle' : 'working'
 }
 

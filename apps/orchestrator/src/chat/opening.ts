@@ -15,6 +15,8 @@ export interface ConversationStart {
   cwd: string
   /** The agent's own permission mode to begin with, and the one that asks; not set when absent. */
   mode?: { initial: string; asking: string } | undefined
+  /** The agent's own name of the conversation to go on with, when it is not the last one held here. */
+  conversation?: string | undefined
 }
 
 /** How a session of the agent's can be opened, best first when it was open before. */
@@ -33,7 +35,11 @@ export class Opening {
   begin(): void {
     this.#exchange.request('initialize', AGENT_METHODS.initialize, {
       protocolVersion: PROTOCOL_VERSION,
-      clientCapabilities: { fs: { readTextFile: false, writeTextFile: false }, terminal: false },
+      clientCapabilities: {
+        fs: { readTextFile: false, writeTextFile: false },
+        terminal: false,
+        elicitation: { form: {} },
+      },
       clientInfo: { name: 'ai-orchestration', version: VERSION },
     })
   }

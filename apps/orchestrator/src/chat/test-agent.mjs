@@ -28,6 +28,24 @@ const permission = (title) =>
     })
   })
 
+const form = (message) =>
+  new Promise((resolve) => {
+    const id = asked++
+    waiting.set(id, resolve)
+    const oneOf = ['red', 'blue'].map((value) => ({ const: value, title: value.toUpperCase() }))
+    const properties = {
+      question_0: { type: 'string', title: 'Colour', oneOf },
+      question_0_custom: { type: 'string', title: 'Other' },
+      sure: { type: 'boolean', title: 'Sure?' },
+    }
+    const requestedSchema = { type: 'object', properties }
+    send({
+      id,
+      method: 'elicitation/create',
+      params: { sessionId: 'of-the-agent', mode: 'form', message, requestedSchema },
+    })
+  })
+
 async function prompt(id, blocks) {
   const text = blocks.map((block) => block.text).join('\n')
   appendFileSync(diary, `prompt ${JSON.stringify(text)}\n`)
@@ -38,6 +56,11 @@ async function prompt(id, blocks) {
     const outcome = await permission(rest.join(' '))
     appendFileSync(diary, `outcome ${JSON.stringify(outcome)}\n`)
     say(`chosen ${outcome.outcome.optionId ?? outcome.outcome.outcome}`)
+  }
+  if (word === 'form') {
+    const answer = await form(rest.join(' '))
+    appendFileSync(diary, `form ${JSON.stringify(answer)}\n`)
+    say(`form ${answer.action}`)
   }
   if (word === 'noise') process.stdout.write('this is no frame\n{"half": \n\n')
   if (word === 'flood') for (let index = 0; index < Number(rest[0]); index++) say('x'.repeat(1000), 'm2')

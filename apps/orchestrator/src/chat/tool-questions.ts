@@ -1,12 +1,18 @@
 import { LIMITS, parseSessionId, type Question } from '@ai-orchestration/protocol'
 import type { QuestionDraft, Questions } from '../question/questions.ts'
 import type { Rules } from '../question/rules.ts'
-import type { PermissionDesk, PermissionQuestion } from './permission-desk.ts'
+import type { FieldAnswer } from './form.ts'
+import type { PermissionDesk, PermissionQuestion, PersonQuestion } from './permission-desk.ts'
 
 /** What stands before the agent's option in the id of a question that a rule has answered. */
 const BY_RULE = 'rule:'
 /** Most of what a tool was called with that a question shows, in characters. */
 const INPUT_MAX_CHARS = 8_000
+
+/** Ids of what can be picked of an agent's own question, which count its choices, and of saying nothing. */
+const CHOICE = 'choice-'
+const SKIP = 'skip'
+const CHOICES_MAX = 15
 
 /** Asks people for agents: a rule answers at once, everything else goes to the inbox. */
 export class ToolQuestions implements PermissionDesk {
@@ -47,6 +53,26 @@ export class ToolQuestions implements PermissionDesk {
     }
   }
 
+  askPerson(question: PersonQuestion): string {
+    const known = this.#questions
+      .list()
+      .find(
+        (asked) =>
+          asked.kind === 'agent' && asked.sessionId === question.sessionId && asked.detail.key === question.key,
+      )
+    return (known ?? this.#questions.ask(personDraft(question))).id
+  }
+
+  answerOfPerson({ id }: PersonQuestion & { id: string }): FieldAnswer | 'gone' | 'unknown' | undefined {
+    const asked = this.#questions.get(id)
+    if (asked === undefined) return 'unknown'
+    if (asked.state === 'pending') return undefined
+    if (asked.answer === undefined) return 'gone'
+    const { optionId, text } = asked.answer
+    const choice = optionId.startsWith(CHOICE) ? Number(optionId.slice(CHOICE.length)) : undefined
+    return { choice, text: optionId === SKIP ? undefined : text }
+  }
+
   withdraw(questionId: string): void {
     this.#questions.withdraw(({ id }) => id === questionId)
   }
@@ -55,6 +81,21 @@ export class ToolQuestions implements PermissionDesk {
     return this.#questions.onChange(({ type }) => {
       if (type !== 'question_asked') listener()
     })
+  }
+}
+
+function personDraft({ sessionId, key, text, choices, takesText }: PersonQuestion): QuestionDraft {
+  const picks = choices.slice(0, CHOICES_MAX).map((label, index) => ({
+    ...{ id: `${CHOICE}${index}`, label: label.slice(0, LIMITS.titleMaxChars), style: 'neutral' as const },
+  }))
+  const own = takesText ? [{ id: 'own', label: 'In my own words', style: 'neutral' as const }] : []
+  return {
+    kind: 'agent',
+    sessionId,
+    projectId: parseSessionId(sessionId)?.projectId ?? sessionId,
+    title: (text.trim() || 'The agent asks something.').slice(0, LIMITS.questionTitleMaxChars),
+    detail: { text: text.slice(0, LIMITS.questionTextMaxChars), takesText, key: key.slice(0, 200) },
+    options: [...picks, ...own, { id: SKIP, label: 'Skip', style: 'deny' }],
   }
 }
 

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { refuse, refuseSocket } from './refuse.ts'
+import { Reports } from './reports.ts'
 
 /** Connections of one session. */
 const CONNECTIONS_MAX = 256
@@ -15,6 +16,8 @@ const IDLE_MS = 10 * 60_000
 
 /** What stands behind a session's door. */
 export interface DoorRooms {
+  /** What the session's agent tells of itself. */
+  reports?: Pick<Reports, 'handle'> | undefined
   /** Requests for the door itself: the model API. None when the session's agent uses none. */
   gateway: { handle(request: IncomingMessage, response: ServerResponse): void } | undefined
   /** Requests for other hosts. */
@@ -27,7 +30,7 @@ export interface DoorRooms {
 }
 
 /** Makes the server that a session's listening socket is served by; it tells the two kinds of requests apart. */
-export function createDoorServer({ gateway, egress }: DoorRooms, { headersMs = HEADERS_MS } = {}): Server {
+export function createDoorServer({ reports, gateway, egress }: DoorRooms, { headersMs = HEADERS_MS } = {}): Server {
   const options = {
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: headersMs,
@@ -39,7 +42,8 @@ export function createDoorServer({ gateway, egress }: DoorRooms, { headersMs = H
   }
   const server = createServer(options, (request, response) => {
     const isForDoor = request.url?.startsWith('/') === true
-    if (isForDoor && gateway !== undefined) gateway.handle(request, response)
+    if (reports !== undefined && Reports.isOne(request)) reports.handle(request, response)
+    else if (isForDoor && gateway !== undefined) gateway.handle(request, response)
     else if (!isForDoor && egress !== undefined) egress.handle(request, response)
     else refuse(response, 403, 'This session has no way there: its agent uses no model API, or it has no proxy.')
   })

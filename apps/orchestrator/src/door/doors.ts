@@ -16,6 +16,7 @@ import { egressSettingsSchema, hostPatterns } from './egress-settings.ts'
 import { Gateway, type GatewayHooks, type GatewayKind } from './gateway.ts'
 import { listenInside } from './listen-inside.ts'
 import { PackageHosts } from './package-hosts.ts'
+import { type AgentReport, Reports } from './reports.ts'
 import type { HostPattern } from './target.ts'
 import type { UsageBook } from './usage-book.ts'
 
@@ -30,6 +31,8 @@ export interface DoorServices {
   usage: UsageBook
   /** Whether a session may call the model once more. */
   admit(sessionId: string, signal: AbortSignal): ReturnType<GatewayHooks['admit']>
+  /** Told what the agent of a session says of itself. */
+  onReport?: (sessionId: string, report: AgentReport) => void
   /** Turns names into addresses; the system's resolver when absent. */
   resolve?: Resolve
 }
@@ -120,7 +123,7 @@ export class Doors {
   }
 
   #make(sessionId: string, listener: NetServer, plan: DoorPlan, log: Logger): Door {
-    const { config, questions, rules, usage, admit } = this.#services
+    const { config, questions, rules, usage, admit, onReport } = this.#services
     usage.resume(sessionId, plan.usage)
     const publish = (event: OrchestratorEvent) => {
       for (const listener of this.#listeners) listener(event)
@@ -135,6 +138,7 @@ export class Doors {
     }
     const gateway =
       plan.gateway === undefined ? undefined : new Gateway(plan.gateway, { config: config.gateway, hooks, log })
+    const reports = new Reports((report) => onReport?.(sessionId, report))
     const close = async () => {
       gateway?.close()
       egress.close()
@@ -142,7 +146,7 @@ export class Doors {
       usage.flush(sessionId)
       await egressLog.close()
     }
-    return { listener, server: createDoorServer({ gateway, egress }), close }
+    return { listener, server: createDoorServer({ reports, gateway, egress }), close }
   }
 
   async #settings(sessionId: string, agent: string): Promise<EgressSettings> {

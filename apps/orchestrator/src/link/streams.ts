@@ -67,6 +67,7 @@ export class Streams {
   readonly #projects: Pick<Projects, 'secrets'>
   readonly #stats: StatsSource
   readonly #chats: Pick<Chats, 'open'>
+  readonly #attentions: { look(sessionId: string): () => void } | undefined
   readonly #log: Logger
   readonly #closed = new AbortController()
 
@@ -80,6 +81,8 @@ export class Streams {
     projects: Pick<Projects, 'secrets'>
     stats: StatsSource
     chats: Pick<Chats, 'open'>
+    /** Told who watches; nobody when absent. */
+    attentions?: { look(sessionId: string): () => void }
     log: Logger
   }) {
     this.#client = services.client
@@ -91,6 +94,7 @@ export class Streams {
     this.#projects = services.projects
     this.#stats = services.stats
     this.#chats = services.chats
+    this.#attentions = services.attentions
     this.#log = services.log
     void this.#keep()
   }
@@ -200,13 +204,16 @@ export class Streams {
     frames: FrameQueue,
   ): void {
     const { streamId } = order
+    const isLook = order.type === 'open_terminal' || (order.type === 'open_chat' && order.page === undefined)
+    const lookAway = isLook ? this.#attentions?.look(order.sessionId) : undefined
     const onEnd = (error?: unknown) => {
+      lookAway?.()
       streams.delete(streamId)
       frames.add({ type: 'closed', streamId, ...(error === undefined ? {} : { error: this.#describe(error) }) })
     }
     const stream = this.#start(order, frames, onEnd)
     streams.get(streamId)?.close()
-    streams.set(streamId, stream)
+    streams.set(streamId, lookAway === undefined ? stream : watched(stream, lookAway))
   }
 
   #start(
@@ -257,5 +264,16 @@ export class Streams {
       const { code, message } = toAioError(error)
       this.#log.info({ code }, `${what}: ${message}`)
     }
+  }
+}
+
+/** What is watched and not written to, until it is closed. */
+function watched(stream: OpenStream, lookAway: () => void): OpenStream {
+  return {
+    credit: (bytes) => stream.credit(bytes),
+    close: () => {
+      lookAway()
+      stream.close()
+    },
   }
 }

@@ -150,7 +150,7 @@ export class SessionLife implements AsyncDisposable {
     const isShort = exit.reason !== 'reboot' && ageS(record.process) < FAILED_WITHIN_S
     const hasFailed = record.session.state === 'starting' || isShort
     const state = hasFailed ? 'failed' : 'stopped'
-    await store.change(id, { session: { state, exit }, process: undefined })
+    await store.change(id, { session: { state, exit, attention: undefined }, process: undefined })
     await this.#homeComing.bring(id).catch((error: unknown) => log.warn({ session: id }, describeFailure(error)))
   }
 }

@@ -24,8 +24,15 @@ export const recordSchema = z.object({
   uidBase: z.number().int().optional(),
   /** Which gateway is attached to its network, if any. */
   gateway: z.string().optional(),
-  /** How its chat begins: the agent's own permission mode, and the one that asks. */
-  chat: z.object({ mode: z.object({ initial: z.string(), asking: z.string() }).optional() }).optional(),
+  /** How its chat begins: the agent's own permission mode, the one that asks, and the conversation it goes on with. */
+  chat: z
+    .object({
+      mode: z.object({ initial: z.string(), asking: z.string() }).optional(),
+      conversation: z.string().optional(),
+    })
+    .optional(),
+  /** The agent's own name of its conversation, with which it goes on when it is started again, in either interface. */
+  conversation: z.string().optional(),
 })
 
 /** See {@link recordSchema}. */

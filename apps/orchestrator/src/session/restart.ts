@@ -13,7 +13,8 @@ import { mountWorkspace } from './workspace.ts'
 export type Restart = Omit<CommandInput<'restart_session'>, 'sessionId'>
 
 /**
- * Starts a session's agent anew, whether it runs, is paused or has ended: same workspace, same home, same permission.
+ * Starts a session's agent anew, whether it runs, is paused or has ended: same workspace, same home, same permission, and
+ * the same conversation when the agent has told its name.
  * When it cannot be started the session is `failed` and keeps its work.
  *
  * @throws AioError AGENT_NOT_READY, CONFLICT before anything is stopped; the others of {@link startSession}.
@@ -36,6 +37,7 @@ export async function restartSession(
     workspace: workspaceOf(id),
     interface: face,
     permissions,
+    conversation: record.conversation,
   })
   try {
     await steps.run('Stop', async () => {
@@ -48,6 +50,8 @@ export async function restartSession(
         process: undefined,
         gateway: launch.gateway,
         chat: launch.chat,
+        // In a terminal it says so again when it could go on with it; if it could not, the next start is a new one.
+        conversation: face === 'chat' ? record.conversation : undefined,
         session: {
           state: 'starting',
           interface: face,

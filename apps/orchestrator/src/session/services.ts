@@ -32,7 +32,7 @@ export interface Launch {
   /** Which gateway its network needs; none when absent. */
   gateway?: string | undefined
   /** It talks over a pipe instead of its terminal; see `chat/`. */
-  chat?: { mode?: { initial: string; asking: string } } | undefined
+  chat?: { mode?: { initial: string; asking: string }; conversation?: string } | undefined
 }
 
 /** What sessions need of the agents of this machine. */
@@ -46,7 +46,13 @@ export interface AgentSource {
   choose(requested?: string, projectDefault?: string): { agent: string; notice?: string | undefined }
   launch(
     agentId: string,
-    options: { prompt?: string; workspace: string; interface: SessionInterface; permissions: Permissions },
+    options: {
+      prompt?: string
+      workspace: string
+      interface: SessionInterface
+      permissions: Permissions
+      conversation?: string | undefined
+    },
   ): Launch
   seedHome(agentId: string, homeDir: string, options: { workspace: string; permissions: Permissions }): Promise<void>
 }

@@ -3,7 +3,6 @@ import type { Readable } from 'node:stream'
 import {
   AioError,
   type Archive,
-  type Attention,
   type CommandInput,
   type CommandOutput,
   containerIdOf,
@@ -23,6 +22,7 @@ import { pipePaths } from '../chat/pipe-files.ts'
 import type { Steps } from '../command/steps.ts'
 import { RootfsBuilder } from '../rootfs/rootfs-builder.ts'
 import { adoptSessions } from './adopt.ts'
+import { Attentions } from './attentions.ts'
 import { agentsBinds } from './binds.ts'
 import { createSession } from './create.ts'
 import { exportSession } from './export.ts'
@@ -50,6 +50,8 @@ const PRUNE_MS = 6 * 3_600_000
 export class Sessions implements AsyncDisposable {
   /** What new sessions start from. */
   readonly rootfs: RootfsBuilder
+  /** How the agents stand, and who looks. */
+  readonly attentions: Attentions
   readonly #runtime: SessionRuntime
   readonly #homeComing: HomeComing
   readonly #life: SessionLife
@@ -71,6 +73,7 @@ export class Sessions implements AsyncDisposable {
   private constructor(runtime: SessionRuntime) {
     this.#runtime = runtime
     this.rootfs = new RootfsBuilder(runtime)
+    this.attentions = new Attentions(runtime)
     this.#homeComing = new HomeComing(runtime)
     this.#life = new SessionLife(runtime, this.#homeComing)
     this.#pruning = setInterval(() => this.#pruneArchives(), PRUNE_MS).unref()
@@ -354,16 +357,7 @@ export class Sessions implements AsyncDisposable {
     const { store, input, output } = pipePaths(this.#runtime.paths(id).bundle)
     if (session.state !== 'running' || process === undefined || chat === undefined) return { store, start: undefined }
     const run = `${bootId} ${process.pid} ${process.startTime}`
-    return { store, start: { run, files: { input, output }, cwd: workspaceOf(id), mode: chat.mode } }
-  }
-
-  /** Tells everyone how a session's agent stands. */
-  setAttention(id: string, attention: Attention | undefined): void {
-    const session = this.get(id)
-    if (session === undefined || session.attention === attention) return
-    this.#runtime.store
-      .change(id, { session: { attention } })
-      .catch((error: unknown) => this.#runtime.log.error({ session: id, err: error }, 'a session could not be updated'))
+    return { store, start: { run, files: { input, output }, cwd: workspaceOf(id), ...chat } }
   }
 
   /** Calls back for every session that is made, changed or removed. @returns the way to stop it. */
