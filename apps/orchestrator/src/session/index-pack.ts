@@ -22,9 +22,11 @@ export async function indexPack(repo: string, pack: string): Promise<void> {
   const closed = once(process, 'close')
   const [fed] = await Promise.allSettled([pipeline(createReadStream(pack), stdin)])
   const [code] = await closed
-  // A program that ends early closes its input; what it says is the reason.
-  if (code === 0 && fed.status === 'fulfilled') return
-  throw new AioError('EXEC_ERROR', `The commits were refused: ${said.trim() || 'their pack could not be read'}`)
+  // It alone decides: a pack ends with its own checksum, so half of one is refused, and after a whole one it may close
+  // its input before we have.
+  if (code === 0) return
+  if (fed.status === 'rejected' && said === '') said = String(fed.reason)
+  throw new AioError('EXEC_ERROR', `The commits were refused: ${said.trim() || `git index-pack ended with status ${code}`}`)
 }
 
 /** A pack's header holds the number of its objects in its third word. */
