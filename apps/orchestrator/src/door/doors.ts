@@ -91,7 +91,11 @@ export class Doors {
     const log = this.#services.log.child({ sessionId })
     listener.on('error', (error) => log.warn({ err: error }, 'the door of a session failed'))
     const door = this.#make(sessionId, listener, plan, log)
-    listener.on('connection', (socket) => door.server.emit('connection', socket))
+    listener.on('connection', (socket) => {
+      // Only a server that listens itself does so; small pieces of an answer would each wait 40 ms for an ACK.
+      socket.setNoDelay(true)
+      door.server.emit('connection', socket)
+    })
     await this.detach(sessionId)
     this.#doors.set(sessionId, door)
   }
