@@ -149,6 +149,31 @@ describe('Claude Code in a chat', () => {
     expect(await inside('shop_chat', 'cat answered')).toBe('once\n')
   })
 
+  it('asks a question of its own, which a second client answers', { timeout: 120_000 }, async () => {
+    await using client = platform.client()
+    await using chat = await client.chat('shop_chat')
+    const promptId = await chat.prompt('ASK Which colour should it be?')
+    let seen: Question[] = []
+    await until(
+      async () => {
+        seen = (await client.inbox.list.query({})).filter(({ kind }) => kind === 'agent')
+        return seen.length === 1
+      },
+      60_000,
+      () => JSON.stringify([seen, chat.view.entries.slice(-3)]),
+    )
+    const [question] = seen
+    expect(question).toMatchObject({ title: expect.stringContaining('Which colour'), detail: { takesText: true } })
+    expect(await attentionOf('shop_chat')).toBe('needs_input')
+    const blue = question?.options.find(({ label }) => label.startsWith('Blue'))
+    await using other = platform.client()
+    await other.inbox.answer.mutate({ questionId: question?.id ?? '', optionId: blue?.id ?? '', text: 'but dark' })
+    await readUntil(chat, isDone(promptId))
+    const told = JSON.stringify(stub.calls.at(-1)?.body)
+    expect(told).toContain('Blue')
+    expect(told).toContain('but dark')
+  })
+
   it('goes on in its terminal and back in its chat, in the same conversation', { timeout: 180_000 }, async () => {
     await using client = platform.client()
     const said = () => JSON.stringify(stub.calls.at(-1)?.body ?? '')

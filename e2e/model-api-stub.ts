@@ -36,7 +36,7 @@ function isMessages(body: unknown): body is Messages {
 
 /**
  * Starts a stub that answers `Hello from the stub.`; a message with a line `RUNTOOL <command>` makes it ask for that
- * command by the tool `Bash`, and answer `Tool result seen.` to its result.
+ * command by the tool `Bash`, one with `ASK <question>` for an answer of a person by the tool `AskUserQuestion`, and answer `Tool result seen.` to its result.
  */
 export async function startModelApiStub(options: StubOptions = {}): Promise<ModelApiStub> {
   const calls: StubCall[] = []
@@ -99,17 +99,25 @@ function messageFor({ model, messages }: Messages) {
     .join('\n')
   const hasResult = blocks.some(({ type }) => type === 'tool_result')
   const command = /RUNTOOL\s+([^\n]+)/.exec(text)?.[1]
+  const question = /ASK\s+([^\n"]+)/.exec(text)?.[1]
   const number = Math.random().toString(36).slice(2)
   const content: Block[] =
     command !== undefined && !hasResult
       ? [{ type: 'tool_use', id: `toolu_${number}`, name: 'Bash', input: { command, description: 'stub' } }]
-      : [{ type: 'text', text: `Hello from the stub.${hasResult ? ' Tool result seen.' : ''}` }]
+      : question !== undefined && !hasResult
+        ? [{ type: 'tool_use', id: `toolu_${number}`, name: 'AskUserQuestion', input: askOf(question) }]
+        : [{ type: 'text', text: `Hello from the stub.${hasResult ? ' Tool result seen.' : ''}` }]
   const isTool = content[0]?.type === 'tool_use'
   return {
     ...{ id: `msg_${number}`, type: 'message', role: 'assistant', model, content },
     ...{ stop_reason: isTool ? 'tool_use' : 'end_turn', stop_sequence: null },
     usage: { input_tokens: 10, output_tokens: 5 },
   }
+}
+
+function askOf(question: string): object {
+  const options = ['Red', 'Blue'].map((label) => ({ label, description: `The colour ${label}` }))
+  return { questions: [{ question, header: 'Colour', options, multiSelect: false }] }
 }
 
 function* eventsOf(message: ReturnType<typeof messageFor>): Generator<{ type: string; [field: string]: unknown }> {

@@ -201,7 +201,10 @@ export type SessionInterface = z.infer<typeof sessionInterfaceSchema>
 export const permissionsSchema = z.enum(['allow', 'ask'])
 export type Permissions = z.infer<typeof permissionsSchema>
 
-/** What an agent needs: `needs_input` waits for a person; `done` has finished what it was asked; absent: not known. */
+/**
+ * What an agent needs: `needs_input` waits for a person; `done` has finished and nobody has looked since; `failed` could not
+ * finish, until it is given something else to do; absent: not known.
+ */
 export const attentionSchema = z.enum(['working', 'needs_input', 'idle', 'done', 'failed'])
 export type Attention = z.infer<typeof attentionSchema>
 
