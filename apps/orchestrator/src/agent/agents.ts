@@ -171,8 +171,10 @@ export class Agents {
       throw new AioError('INVALID_INPUT', `${name} comes with the system; there is nothing to install.`)
     const before = this.#lastInstall
     const installing = before.then(async () => {
-      for (const id of this.#partsOf(source.requires, chat?.requires)) await this.#install(id, undefined, options)
+      for (const id of this.#partsOf(source.requires)) await this.#install(id, undefined, options)
       await this.#install(agentId, version, options)
+      // Without them there still is its terminal.
+      for (const id of this.#partsOf(chat?.requires)) await this.#install(id, undefined, options)
     })
     this.#lastInstall = installing.catch(() => undefined)
     await installing
@@ -217,9 +219,9 @@ export class Agents {
   }
 
   /** What is missing of the parts with these ids and all they need themselves, in the order to install them in. */
-  #partsOf(...ids: (readonly string[] | undefined)[]): Set<string> {
+  #partsOf(ids: readonly string[] = []): Set<string> {
     const missing = new Set<string>()
-    for (const id of ids.flatMap((some) => some ?? [])) {
+    for (const id of ids) {
       for (const part of this.#partsOf(this.#require(id).package?.requires)) missing.add(part)
       if (!this.#info(id).installed) missing.add(id)
     }

@@ -203,8 +203,9 @@ export class Chats implements AsyncDisposable {
         attentions.set(sessionId, isTurnOver && last.prompt !== 'cancelled' ? (last.prompt ?? 'done') : 'idle')
         return
       }
-      // The session's own state says the rest.
+      // It could not begin, or its process has ended, which the session's own state says.
       case 'ended':
+        attentions.set(sessionId, 'failed')
         return
       default:
         now satisfies never

@@ -12,7 +12,7 @@ export const conversationNoteSchema = z.object({
   run: z.string(),
   /** How far the agent's output has been taken in, in bytes. */
   offset: z.number().int(),
-  /** `opening`: handshake under way. `ready`: it takes prompts. `ended`: its process has ended. */
+  /** `opening`: handshake under way. `ready`: it takes prompts. `ended`: its process has ended, or cannot be spoken to. */
   phase: z.enum(['opening', 'ready', 'ended']),
   nextRequestId: z.number().int(),
   /** Our requests that the agent has not answered. */

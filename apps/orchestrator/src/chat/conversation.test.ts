@@ -239,6 +239,17 @@ describe('a conversation', () => {
     await after.conversation[Symbol.asyncDispose]()
   })
 
+  it('takes no prompts when the agent could not begin, and says why', async () => {
+    const { start } = await startAgent('first', 'locked')
+    const { conversation, entries } = open()
+    await conversation.begin(start)
+    await until(() => expect(entries().at(-1)).toMatchObject({ type: 'notice', level: 'error' }))
+    expect(textsOf(entries()).at(-1)).toContain('Authentication required')
+    expect(conversation.head.state).toBe('ended')
+    expect(() => conversation.prompt({ id: 'p1', text: 'say it', by: 'Ann' })).toThrow(/aio sessions restart shop_one/)
+    await conversation[Symbol.asyncDispose]()
+  })
+
   it('keeps asking after a person has made it ask, and never begins with less than it was given', async () => {
     const first = await startAgent('first', 'resume')
     const { conversation } = open()

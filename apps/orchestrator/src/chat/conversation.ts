@@ -104,7 +104,7 @@ export class Conversation implements AsyncDisposable {
     if (note.phase === 'ended')
       throw new AioError(
         'NOT_RUNNING',
-        `The agent of ${sessionId} has ended. Start it again with: aio sessions restart ${sessionId}`,
+        `The agent of ${sessionId} has ended or could not begin. Start it again with: aio sessions restart ${sessionId}`,
       )
     if (note.queue.length >= QUEUE_MAX)
       throw new AioError('LIMIT', `${QUEUE_MAX} prompts wait for this agent already. Wait for some, or cancel them.`)

@@ -136,6 +136,7 @@ export class Opening {
 
   #fail(why: string): void {
     const { note, transcript } = this.#exchange
+    note.phase = 'ended'
     transcript.notice('error', why)
     for (const id of note.queue) transcript.changePrompt(id, { state: 'failed', error: why.slice(0, 2_000) })
     note.queue = []

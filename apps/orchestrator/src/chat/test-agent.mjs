@@ -107,6 +107,8 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     turn = undefined
   } else {
     appendFileSync(diary, `${method} ${JSON.stringify(params)}\n`)
-    send({ id, result: answers[method]() })
+    if (features.includes('locked') && method === 'session/new')
+      send({ id, error: { code: -32000, message: 'Authentication required' } })
+    else send({ id, result: answers[method]() })
   }
 })

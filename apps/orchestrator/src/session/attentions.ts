@@ -21,7 +21,8 @@ export class Attentions {
   /** Notes how an agent stands. */
   set(id: string, attention: Attention): void {
     const session = this.#runtime.store.get(id)?.session
-    if (session === undefined) return
+    // What does not run needs nothing.
+    if (session?.state !== 'running' && session?.state !== 'paused') return
     const before = session.attention
     // That an agent waits does not say that anybody has seen what it did.
     if (attention === 'idle' && (before === 'done' || before === 'failed')) return
