@@ -55,6 +55,8 @@ async function prompt(id, blocks) {
   if (word === 'ask') {
     const outcome = await permission(rest.join(' '))
     appendFileSync(diary, `outcome ${JSON.stringify(outcome)}\n`)
+    // The cancellation of the turn comes next and ends it.
+    if (outcome.outcome.outcome === 'cancelled' && !features.includes('stubborn')) return
     say(`chosen ${outcome.outcome.optionId ?? outcome.outcome.outcome}`)
   }
   if (word === 'form') {

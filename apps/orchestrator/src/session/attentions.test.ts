@@ -19,7 +19,11 @@ beforeEach(async () => {
   )
   attentions = new Attentions({ store, log: createLogger('silent') })
 })
-afterEach(async () => await rm(directory, { recursive: true, force: true }))
+afterEach(async () => {
+  // Answers when nothing is written any more.
+  await store.remove('shop_one')
+  await rm(directory, { recursive: true, force: true })
+})
 
 async function addSession(kept: Partial<Session> = {}): Promise<void> {
   const at = new Date().toISOString()
