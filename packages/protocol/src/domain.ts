@@ -43,7 +43,7 @@ export const agentInfoSchema = z.object({
   pinnedVersion: z.string().optional(),
   /** True for what no session can run by itself, such as Node.js: a part that agents need. */
   isPart: z.boolean().optional(),
-  /** True when it can have a chat besides its terminal. */
+  /** True when it can have a chat besides its terminal: it offers one, and all that takes is installed. */
   hasChat: z.boolean().optional(),
   /** Why it is not ready, and what to do. */
   reason: z.string().optional(),

@@ -237,11 +237,16 @@ export class Agents {
     return {
       ...{ id, name: agent.name, installed, ready: reason === undefined },
       ...(agent.argv === undefined ? { isPart: true } : {}),
-      ...(agent.chat === undefined ? {} : { hasChat: true }),
+      ...(this.#hasChat(agent) ? { hasChat: true } : {}),
       ...(agent.package === undefined ? {} : { pinnedVersion: agent.package.version }),
       ...(version === undefined ? {} : { version }),
       ...(reason === undefined ? {} : { reason }),
     }
+  }
+
+  /** A chat that lacks a part would be refused when it is asked for, so it is not offered. */
+  #hasChat({ chat }: AgentDefinition): boolean {
+    return chat?.requires.every((id) => this.#definitions.has(id) && this.#info(id).ready) ?? false
   }
 
   #reason(id: string, agent: AgentDefinition, installed: boolean): string | undefined {
