@@ -1,4 +1,4 @@
-import type { AioEvent, Session } from '@ai-orchestration/protocol'
+import type { AioEvent, Question, Session } from '@ai-orchestration/protocol'
 import { expect, test } from 'vitest'
 import { applyEvent, type FleetState } from './fleet-state.ts'
 
@@ -6,7 +6,7 @@ const at = '2026-11-22T12:00:00.000Z'
 const orchestratorId = '01JAAAAAAAAAAAAAAAAAAAAAAA'
 const commandId = '01JBBBBBBBBBBBBBBBBBBBBBBB'
 const placed = { at, orchestratorId, position: `${orchestratorId}.1` }
-const empty: FleetState = { orchestrators: [], projects: [], sessions: [], questions: [], commands: {} }
+const empty: FleetState = { orchestrators: [], projects: [], sessions: [], questions: [], settled: {}, commands: {} }
 
 function session(id: string, state: Session['state'] = 'running'): Session {
   const [projectId = '', name = ''] = id.split('_')
@@ -77,6 +77,30 @@ test('a command collects its steps by name and keeps its end', () => {
       { name: 'container', state: 'running' },
     ],
   })
+})
+
+test('a question waits until it is settled, and then who answered is known', () => {
+  const question: Question = {
+    id: '01JCCCCCCCCCCCCCCCCCCCCCCC',
+    sessionId: 'a_one',
+    projectId: 'a',
+    orchestratorId,
+    createdAt: at,
+    title: 'touch x',
+    kind: 'egress',
+    detail: { host: 'host.example', port: 443, protocol: 'https' },
+    options: [{ id: 'allow', label: 'Allow', style: 'allow' }],
+    state: 'pending',
+  }
+  const asked = play([{ ...placed, type: 'question_asked', question }])
+  expect(asked.questions).toEqual([question])
+  const answer = { optionId: 'allow', by: { name: 'phone' }, at }
+  const settled = play(
+    [{ ...placed, type: 'question_answered', question: { ...question, state: 'answered', answer } }],
+    asked,
+  )
+  expect(settled.questions).toEqual([])
+  expect(settled.settled[question.id]?.answer?.by.name).toBe('phone')
 })
 
 test('a snapshot replaces what was known', () => {

@@ -33,11 +33,16 @@ export interface FleetState {
   sessions: readonly Session[] | undefined
   /** Those that wait for an answer. */
   questions: readonly Question[] | undefined
+  /** Those that waited while this page was open and wait no more, by id: who answered, and how. */
+  settled: Readonly<Record<string, Question>>
   commands: Readonly<Record<string, CommandView>>
 }
 
 /** Commands that are remembered; older ones are asked for when a page needs them. */
 const COMMANDS_MAX = 300
+
+/** Settled questions that are remembered. */
+const SETTLED_MAX = 200
 
 /** Applies one event to the state. Parts that it does not touch keep their identity. */
 export function applyEvent(state: FleetState, event: AioEvent): FleetState {
@@ -68,7 +73,11 @@ export function applyEvent(state: FleetState, event: AioEvent): FleetState {
       return { ...state, questions: put(state.questions, event.question) }
     case 'question_answered':
     case 'question_withdrawn':
-      return { ...state, questions: state.questions?.filter((each) => each.id !== event.question.id) }
+      return {
+        ...state,
+        questions: state.questions?.filter((each) => each.id !== event.question.id),
+        settled: bounded({ ...state.settled, [event.question.id]: event.question }, SETTLED_MAX),
+      }
     case 'egress':
       return state
     case 'command_request':
@@ -76,7 +85,7 @@ export function applyEvent(state: FleetState, event: AioEvent): FleetState {
     case 'command_progress':
     case 'command_result':
     case 'command_error':
-      return { ...state, commands: bounded(putCommand(state.commands, event)) }
+      return { ...state, commands: bounded(putCommand(state.commands, event), COMMANDS_MAX) }
     case 'snapshot':
       return {
         ...state,
@@ -143,10 +152,10 @@ function put<T extends { id: string }>(list: readonly T[] | undefined, item: T):
   return at === -1 ? [...list, item] : list.with(at, item)
 }
 
-function bounded(commands: FleetState['commands']): FleetState['commands'] {
-  const ids = Object.keys(commands)
-  if (ids.length <= COMMANDS_MAX) return commands
-  // ULIDs sort by the time they were made.
-  const kept = ids.sort().slice(-COMMANDS_MAX)
-  return Object.fromEntries(kept.flatMap((id) => (commands[id] === undefined ? [] : [[id, commands[id]]])))
+/** The newest so many, by their ids: ULIDs sort by the time they were made. */
+function bounded<T>(byId: Readonly<Record<string, T>>, max: number): Readonly<Record<string, T>> {
+  const ids = Object.keys(byId)
+  if (ids.length <= max) return byId
+  const kept = new Set(ids.sort().slice(-max))
+  return Object.fromEntries(Object.entries(byId).filter(([id]) => kept.has(id)))
 }

@@ -8,7 +8,7 @@ import { applyEvent, type FleetState } from './fleet-state.ts'
 import { clientGeneration, reconnectNow, relayClient } from './relay-client.ts'
 import { createStore, useStore } from './store.ts'
 import { trpc } from './trpc.ts'
-import { COMMANDS_KEY } from './use-fleet.ts'
+import { COMMANDS_KEY, SETTLED_KEY } from './use-fleet.ts'
 
 /** How often the way to the relay and back is tested, and how long an answer may take, in milliseconds. */
 const TEST_EVERY_MS = 10_000
@@ -129,6 +129,7 @@ function useEventWriter(): (event: AioEvent) => void {
       projects: utils.projects.list.getData(),
       sessions: utils.sessions.list.getData(),
       questions: utils.inbox.list.getData(),
+      settled: cache.getQueryData<FleetState['settled']>(SETTLED_KEY) ?? {},
       commands: cache.getQueryData<FleetState['commands']>(COMMANDS_KEY) ?? {},
     }
     const after = applyEvent(before, event)
@@ -136,6 +137,7 @@ function useEventWriter(): (event: AioEvent) => void {
     if (after.projects !== before.projects) cache.setQueryData(PROJECTS_KEY, after.projects)
     if (after.sessions !== before.sessions) cache.setQueryData(SESSIONS_KEY, after.sessions)
     if (after.questions !== before.questions) cache.setQueryData(QUESTIONS_KEY, after.questions)
+    if (after.settled !== before.settled) cache.setQueryData(SETTLED_KEY, after.settled)
     if (after.commands !== before.commands) cache.setQueryData(COMMANDS_KEY, after.commands)
     if (before.orchestrators === undefined && event.type.startsWith('orchestrator_'))
       void utils.orchestrators.list.invalidate()

@@ -1,4 +1,4 @@
-import type { AgentInfo, Orchestrator, Project, Role, Session } from '@ai-orchestration/protocol'
+import type { AgentInfo, Orchestrator, Project, Question, Role, Session } from '@ai-orchestration/protocol'
 import { skipToken, useQuery } from '@tanstack/react-query'
 import type { CommandView, FleetState } from './fleet-state.ts'
 import { trpc } from './trpc.ts'
@@ -9,6 +9,10 @@ const LIVE = { staleTime: Number.POSITIVE_INFINITY, gcTime: Number.POSITIVE_INFI
 /** Where the commands that this page has watched are kept in the query cache. */
 export const COMMANDS_KEY = ['aio', 'commands'] as const
 
+/** Where the questions that were settled while this page was open are kept in the query cache. */
+export const SETTLED_KEY = ['aio', 'settled'] as const
+
+const NO_SETTLED: FleetState['settled'] = {}
 const NO_COMMANDS: FleetState['commands'] = {}
 
 /** All machines, live; `undefined` until they are known. */
@@ -24,6 +28,16 @@ export function useProjects(): Project[] | undefined {
 /** All sessions, live, newest first; `undefined` until they are known. */
 export function useSessions(): Session[] | undefined {
   return trpc.sessions.list.useQuery(undefined, { ...LIVE, select: newestFirst }).data
+}
+
+/** The questions that wait for a person, live, oldest first; `undefined` until they are known. */
+export function useQuestions(): Question[] | undefined {
+  return trpc.inbox.list.useQuery(undefined, { ...LIVE, select: oldestFirst }).data
+}
+
+/** The questions that were settled while this page was open, by id. */
+export function useSettled(): FleetState['settled'] {
+  return useQuery<FleetState['settled']>({ queryKey: SETTLED_KEY, queryFn: skipToken, ...LIVE }).data ?? NO_SETTLED
 }
 
 /** The commands that this page has watched, by id. */
@@ -67,6 +81,11 @@ function newest(views: CommandView[]): CommandView | undefined {
 
 function byName(projects: Project[]): Project[] {
   return projects.toSorted((a, b) => a.name.localeCompare(b.name))
+}
+
+// The ids are ULIDs, which sort by the time they were made.
+function oldestFirst(questions: Question[]): Question[] {
+  return questions.toSorted((a, b) => (a.id < b.id ? -1 : 1))
 }
 
 function newestFirst(sessions: Session[]): Session[] {
