@@ -1,6 +1,7 @@
 import { useMemo, useState } from 'react'
 import { CopyButton } from '../ui/copy-line.tsx'
 import { cx } from '../ui/cx.ts'
+import { Scroller } from '../ui/scroller.tsx'
 import { inertText } from './inert-text.ts'
 import { useHighlighter } from './lazy-module.ts'
 import { plainLines, Tokens } from './tokens.tsx'
@@ -31,21 +32,16 @@ export function CodeBlock({
   )
   return (
     <div className={cx('group/code relative min-w-0', className)}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and must with the keyboard too */}
-      <pre
-        tabIndex={0}
-        className="max-h-[420px] overflow-auto px-2.5 py-2 font-mono text-code focus-visible:shadow-focus-inset"
-      >
+      <Scroller as="pre" className="max-h-[420px] overflow-auto px-2.5 py-2 font-mono text-code">
         <code className="font-mono">
           {lines.map((tokens, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a line has no other name than its place
             <span key={index}>
               <Tokens tokens={tokens} />
               {'\n'}
             </span>
           ))}
         </code>
-      </pre>
+      </Scroller>
       {shown.length < text.length && (
         <button
           type="button"

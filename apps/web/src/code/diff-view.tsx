@@ -1,5 +1,6 @@
 import { useMemo, useState } from 'react'
 import { cx } from '../ui/cx.ts'
+import { Scroller } from '../ui/scroller.tsx'
 import { CodeBlock } from './code-block.tsx'
 import type { DiffLine, TextDiff } from './diff.ts'
 import type { Token } from './highlight.ts'
@@ -49,20 +50,17 @@ export function DiffView(texts: Texts) {
   const hasHeaders = diff.hunks.length > 1 || (diff.hunks[0]?.lines[0]?.before ?? 1) > 1
   return (
     <>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and must with the keyboard too */}
-      <div tabIndex={0} className="max-h-[420px] overflow-auto font-mono text-code focus-visible:shadow-focus-inset">
+      <Scroller className="max-h-[420px] overflow-auto font-mono text-code">
         <div className="w-fit min-w-full py-1">
           {shown.map((row, index) =>
             typeof row === 'string' ? (
               hasHeaders && (
-                // biome-ignore lint/suspicious/noArrayIndexKey: the rows of a diff have no other name, and no state
                 <div key={index} className="bg-hunk py-1 pl-[52px] text-ink-3">
                   {row}
                 </div>
               )
             ) : (
               <Line
-                // biome-ignore lint/suspicious/noArrayIndexKey: the rows of a diff have no other name, and no state
                 key={index}
                 line={row}
                 tokens={highlighter?.highlight(row.text, language)[0] ?? [{ text: row.text, className: undefined }]}
@@ -71,7 +69,7 @@ export function DiffView(texts: Texts) {
           )}
           {rows.length === 0 && <p className="px-2.5 py-1 font-sans text-12 text-ink-3">Nothing is different.</p>}
         </div>
-      </div>
+      </Scroller>
       {shown.length < rows.length && (
         <button
           type="button"

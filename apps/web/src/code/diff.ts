@@ -23,14 +23,18 @@ export interface TextDiff {
   removed: number
 }
 
-/** Work after which two texts count as different throughout. */
+/** Lines that differ, and milliseconds of comparing, after which two texts count as different throughout. */
 const EDITS_MAX = 1_000
+const COMPARE_MAX_MS = 150
 /** Lines longer than this are not compared word by word. */
 const WORDS_MAX_CHARS = 400
 
 /** Compares two texts line by line, and changed lines word by word; `undefined` when they have too little in common. */
 export function diffOf(before: string, after: string): TextDiff | undefined {
-  const patch = structuredPatch('', '', before, after, undefined, undefined, { context: 3, maxEditLength: EDITS_MAX })
+  if (before === '') return allNew(after)
+  const patch = structuredPatch('', '', before, after, undefined, undefined, {
+    ...{ context: 3, maxEditLength: EDITS_MAX, timeout: COMPARE_MAX_MS },
+  })
   if (patch === undefined) return undefined
   const hunks = patch.hunks.map((hunk): Hunk => {
     let [old, now] = [hunk.oldStart, hunk.newStart]
@@ -50,6 +54,12 @@ export function diffOf(before: string, after: string): TextDiff | undefined {
   const count = (kind: DiffLine['kind']) =>
     hunks.reduce((sum, hunk) => sum + hunk.lines.filter((line) => line.kind === kind).length, 0)
   return { hunks, added: count('add'), removed: count('delete') }
+}
+
+function allNew(after: string): TextDiff {
+  const texts = after === '' ? [] : after.replace(/\n$/, '').split('\n')
+  const lines = texts.map((text, index): DiffLine => ({ kind: 'add', text, before: undefined, after: index + 1 }))
+  return { hunks: lines.length === 0 ? [] : [{ header: '', lines }], added: lines.length, removed: 0 }
 }
 
 /** Pairs runs of deleted lines with the added ones behind them where there are as many, and marks the words that differ. */

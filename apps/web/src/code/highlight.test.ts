@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { highlight, languageOf } from './highlight.ts'
 
 test('gives the lines of the code back, whatever the colours', () => {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the code
   const code = "const a = `one\ntwo ${'three'}`\n\n/* four\nfive */"
   const lines = highlight(code, 'typescript')
   expect(lines.map((line) => line.map(({ text }) => text).join('')).join('\n')).toBe(code)

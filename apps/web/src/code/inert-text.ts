@@ -1,4 +1,5 @@
 /** A terminal's well-formed escape sequences: colours and cursor moves (CSI), titles and links (OSC), and short ones. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
 const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\^_])/g
 /** What would change how the text beside it is shown or read: other control characters, and marks that turn the direction of writing. */
 const DECEPTIVE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu

@@ -3,7 +3,6 @@ import type { Token } from './highlight.ts'
 /** One line's coloured stretches. */
 export function Tokens({ tokens }: { tokens: readonly Token[] }) {
   return tokens.map((token, index) => (
-    // biome-ignore lint/suspicious/noArrayIndexKey: the stretches of a line have no other name, and no state
     <span key={index} className={token.className}>
       {token.text}
     </span>

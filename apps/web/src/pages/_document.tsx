@@ -7,7 +7,6 @@ export default function Document() {
         <meta name="color-scheme" content="light dark" />
         <meta name="theme-color" media="(prefers-color-scheme: dark)" content="#0b0c0f" />
         <meta name="theme-color" media="(prefers-color-scheme: light)" content="#f4f5f7" />
-        <link rel="icon" href="/icon.svg" type="image/svg+xml" />
       </Head>
       <body>
         <Main />

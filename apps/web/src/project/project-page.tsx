@@ -1,4 +1,4 @@
-import { GitFork, Server, Trash2 } from 'lucide-react'
+import { GitFork, ListChecks, Server, Trash2 } from 'lucide-react'
 import { SessionRow } from '../fleet/session-row.tsx'
 import { useOfflineReason } from '../relay/connection.ts'
 import { useOrchestrators, useProjects, useRoleReason, useSessions } from '../relay/use-fleet.ts'
@@ -60,6 +60,10 @@ export function ProjectPage() {
           made <Age at={project.createdAt} isLong /> ago
         </span>
         <span className="flex-1" />
+        <Button kind="ghost" size="sm" onClick={() => dialogs.open({ kind: 'rules', projectId: project.id })}>
+          <ListChecks className="icon-14" />
+          Standing answers
+        </Button>
         <Button
           kind="ghost"
           size="sm"

@@ -1,4 +1,11 @@
-import { type AgentInfo, isSlug, type Project, refSchema, SLUG_RULE } from '@ai-orchestration/protocol'
+import {
+  type AgentInfo,
+  isSlug,
+  type Project,
+  refSchema,
+  type SessionInterface,
+  SLUG_RULE,
+} from '@ai-orchestration/protocol'
 import { Folder, GitBranch } from 'lucide-react'
 import { type FormEvent, type KeyboardEvent, useState } from 'react'
 import { useOfflineReason } from '../relay/connection.ts'
@@ -9,6 +16,7 @@ import { Dialog, DialogFooter } from '../ui/dialog.tsx'
 import { Field, Input } from '../ui/field.tsx'
 import { Kbd } from '../ui/kbd.tsx'
 import { Select } from '../ui/select.tsx'
+import { type Asking, HowToTalk } from './how-to-talk.tsx'
 import { proposeName, proposeTitle } from './propose-name.ts'
 import { type NewSession, useStartSession } from './started-here.ts'
 
@@ -82,9 +90,13 @@ function NewSessionForm({
   const [ownName, setOwnName] = useState(draft?.name)
   const [ownAgent, setOwnAgent] = useState(draft?.agent)
   const [base, setBase] = useState(draft?.base ?? '')
+  const [ownInterface, setInterface] = useState<SessionInterface | undefined>(draft?.interface)
+  const [permissions, setPermissions] = useState<Asking>(draft?.permissions ?? 'default')
 
   const name = ownName ?? proposeName(prompt, taken)
   const agent = ownAgent ?? defaultAgent(agents, project)
+  const hasChat = agents.find((each) => each.id === agent)?.hasChat === true
+  const face: SessionInterface = hasChat ? (ownInterface ?? 'chat') : 'terminal'
   const nameProblem = nameError(name, taken)
   const baseProblem =
     base === '' || refSchema.safeParse(base).success ? undefined : 'Use a plain branch, tag or commit, such as main.'
@@ -113,6 +125,8 @@ function NewSessionForm({
       ...(text === '' ? {} : { prompt: text }),
       ...(title === undefined ? {} : { title }),
       ...(base === '' ? {} : { base }),
+      ...(face === 'chat' ? { interface: face } : {}),
+      ...(permissions === 'default' ? {} : { permissions }),
       ...(draft?.resumeBranch === true && draft.name === name ? { resumeBranch: true } : {}),
     })
   }
@@ -177,6 +191,14 @@ function NewSessionForm({
               />
             </Field>
           </div>
+          <HowToTalk
+            face={face}
+            onFace={setInterface}
+            chatReason={hasChat ? undefined : 'This agent has only its terminal here'}
+            permissions={permissions}
+            onPermissions={setPermissions}
+            isFull={orchestrator?.isolation !== 'degraded'}
+          />
           <p className="mt-2.5 text-12 text-ink-3">
             Branch <span className="code-sm text-ink-2">feature/{isSlug(name) ? name : '…'}</span>, on{' '}
             <span className="text-ink-2">{orchestrator?.name ?? 'an unknown machine'}</span>

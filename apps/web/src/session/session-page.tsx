@@ -1,7 +1,9 @@
-import type { Orchestrator, Session } from '@ai-orchestration/protocol'
-import { Activity, ChevronLeft, Clock, GitBranch, Server, Square, Terminal } from 'lucide-react'
+import type { Session } from '@ai-orchestration/protocol'
+import { ChevronLeft, Square } from 'lucide-react'
+import dynamic from 'next/dynamic'
 import Link from 'next/link'
 import { useEffect, useState } from 'react'
+import { useInboxCount } from '../inbox/inbox-items.ts'
 import { useOfflineReason } from '../relay/connection.ts'
 import { trpc } from '../relay/trpc.ts'
 import { useOrchestrators, useRoleReason, useSessionCommand, useSessions } from '../relay/use-fleet.ts'
@@ -12,23 +14,25 @@ import { NotFound } from '../shell/not-found.tsx'
 import { PageTitle } from '../shell/page-title.tsx'
 import { useRouteId } from '../shell/route-id.ts'
 import { Button } from '../ui/button.tsx'
-import { cx } from '../ui/cx.ts'
 import { StateGlyph } from '../ui/state-glyph.tsx'
 import { Age } from '../ui/time.tsx'
 import { toastDone, toastFailed } from '../ui/toast.ts'
 import { SessionActivity } from './session-activity.tsx'
 import { SessionStarting } from './session-starting.tsx'
 import type { SessionFace } from './session-state.ts'
-import { SessionTerminal } from './session-terminal.tsx'
+import { SessionTabs } from './session-tabs.tsx'
+import { SessionEnded, SessionTerminal } from './session-terminal.tsx'
+import { SessionUsage } from './session-usage.tsx'
+import { useSessionViews, VIEWS, type View } from './session-views.ts'
+import { SplitPanes } from './split-panes.tsx'
 import { type StartedHere, useStartedHere } from './started-here.ts'
 import { StatePill } from './state-pill.tsx'
 import { useFaces } from './use-face.ts'
 
-const VIEWS = [
-  { id: 'terminal', label: 'Terminal', icon: Terminal },
-  { id: 'activity', label: 'Activity', icon: Activity },
-] as const
-type View = (typeof VIEWS)[number]['id']
+const SessionChat = dynamic(() => import('../chat/session-chat.tsx').then((m) => m.SessionChat), {
+  ssr: false,
+  loading: () => <div className="flex-1" />,
+})
 
 /** One session: what it is, its terminal, and what happened in it. */
 export function SessionPage() {
@@ -62,7 +66,8 @@ function Present({
   session: Session | undefined
   started: StartedHere | undefined
 }) {
-  const [view, setView] = useState<View>('terminal')
+  const isChat = (session?.interface ?? started?.input.interface) === 'chat'
+  const views = useSessionViews(isChat)
   const orchestrators = useOrchestrators()
   const faceOf = useFaces()
   const face: SessionFace =
@@ -75,23 +80,45 @@ function Present({
   return (
     <>
       <Header id={id} session={session} started={started} face={face} />
-      <Tabs
-        view={view}
-        onChange={setView}
+      <SessionTabs
+        views={views}
         session={session}
         orchestrator={orchestrators?.find((each) => each.id === session?.orchestratorId)}
       />
       <Banner />
-      <div role="tabpanel" id="session-panel" className="flex min-h-0 flex-1 flex-col">
-        {view === 'activity' ? (
-          <SessionActivity sessionId={id} session={session} />
-        ) : isStarting ? (
-          <SessionStarting sessionId={id} started={started} />
-        ) : (
-          <SessionTerminal session={session} face={face} />
+      <SplitPanes
+        shown={views.shown}
+        render={(view) => (
+          <Pane view={view} id={id} session={isStarting ? undefined : session} started={started} face={face} />
         )}
-      </div>
-      <BottomTabs views={VIEWS} current={view} onChange={setView} />
+      />
+      <BottomTabs
+        views={views.offered.map((view) => ({ id: view, ...VIEWS[view] }))}
+        current={views.main}
+        onChange={views.choose}
+      />
+    </>
+  )
+}
+
+/** One view of a session; until it has started, its steps stand in for what they lead to. */
+function Pane(props: {
+  view: View
+  id: string
+  /** Absent until it has started. */
+  session: Session | undefined
+  started: StartedHere | undefined
+  face: SessionFace
+}) {
+  const { view, id, session, started, face } = props
+  const known = useSessions()?.find((each) => each.id === id)
+  if (view === 'activity') return <SessionActivity sessionId={id} session={known} />
+  if (session === undefined) return <SessionStarting sessionId={id} started={started} />
+  if (view === 'terminal') return <SessionTerminal session={session} face={face} />
+  return (
+    <>
+      <SessionChat key={id} session={session} />
+      <SessionEnded session={session} face={face} />
     </>
   )
 }
@@ -107,11 +134,12 @@ function Header({
   started: StartedHere | undefined
   face: SessionFace
 }) {
+  const needs = useInboxCount()
   const projectId = session?.projectId ?? started?.input.projectId ?? ''
   const title = session?.title ?? started?.input.title ?? session?.name ?? started?.input.name ?? id
   return (
     <header className="flex h-12 flex-none items-center gap-2 border-b border-line-1 px-5 max-md:h-[52px] max-md:gap-0 max-md:px-0">
-      <PageTitle title={title} />
+      <PageTitle title={title} needs={needs} />
       <Link
         href="/"
         prefetch={false}
@@ -149,6 +177,7 @@ function Header({
         </p>
       </div>
       <span className="flex-1 max-md:hidden" />
+      {session?.usage !== undefined && <SessionUsage usage={session.usage} />}
       {session !== undefined && session.state !== 'starting' ? (
         <EndButton session={session} />
       ) : (
@@ -197,70 +226,6 @@ function CancelButton({ sessionId, started }: { sessionId: string; started: Star
       <Square className="icon-14" />
       Cancel
     </Button>
-  )
-}
-
-function Tabs(props: {
-  view: View
-  onChange: (view: View) => void
-  session: Session | undefined
-  orchestrator: Orchestrator | undefined
-}) {
-  const { session, orchestrator } = props
-  return (
-    <div className="flex h-[38px] flex-none items-stretch border-b border-line-1 pr-5 pl-3 max-md:hidden">
-      <div role="tablist" aria-label="Session" className="flex">
-        {VIEWS.map(({ id, label, icon: Icon }) => (
-          <button
-            key={id}
-            type="button"
-            role="tab"
-            aria-selected={props.view === id}
-            aria-controls="session-panel"
-            tabIndex={props.view === id ? 0 : -1}
-            onKeyDown={(event) => {
-              if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return
-              const other = VIEWS.find((each) => each.id !== id)
-              if (other === undefined) return
-              props.onChange(other.id)
-              event.currentTarget.parentElement?.querySelector<HTMLElement>(`[data-view="${other.id}"]`)?.focus()
-            }}
-            data-view={id}
-            onClick={() => props.onChange(id)}
-            className={cx(
-              'relative flex cursor-default items-center gap-[7px] px-2.5 font-medium focus-visible:shadow-focus-inset',
-              props.view === id
-                ? 'text-ink-1 after:absolute after:inset-x-2.5 after:-bottom-px after:h-0.5 after:rounded-full after:bg-ink-1'
-                : 'text-ink-2 hover:text-ink-1 [&_.lucide]:text-ink-3',
-            )}
-          >
-            <Icon />
-            {label}
-          </button>
-        ))}
-      </div>
-      {session !== undefined && (
-        <div className="ml-auto flex min-w-0 items-center gap-4 overflow-hidden text-12 whitespace-nowrap text-ink-2 [&_.lucide]:text-ink-3">
-          <span className="flex min-w-0 items-center gap-1.5">
-            <GitBranch className="icon-14" />
-            <span className="code-sm truncate">{session.branch}</span>
-            <span className="text-ink-3">from {session.base.ref}</span>
-          </span>
-          <span>{orchestrator?.agents.find((each) => each.id === session.agent)?.name ?? session.agent}</span>
-          <span
-            className="flex items-center gap-1.5"
-            title={session.isolation === 'degraded' ? 'Isolation is degraded on this machine' : 'Fully isolated'}
-          >
-            <Server className="icon-14" />
-            {orchestrator?.name ?? 'unknown'}
-          </span>
-          <span className="flex items-center gap-1.5">
-            <Clock className="icon-14" />
-            <Age at={session.createdAt} isLong />
-          </span>
-        </div>
-      )}
-    </div>
   )
 }
 

@@ -1,4 +1,5 @@
-import type { Orchestrator, Session, SessionExit } from '@ai-orchestration/protocol'
+import type { Orchestrator, Question, Session, SessionExit } from '@ai-orchestration/protocol'
+import { inertText } from '../code/inert-text.ts'
 import type { CommandView } from '../relay/fleet-state.ts'
 import type { GlyphState } from '../ui/state-glyph.tsx'
 
@@ -29,6 +30,7 @@ export function faceOf(
   session: Session,
   orchestrator: Orchestrator | undefined,
   creation: CommandView | undefined,
+  question?: Question,
 ): SessionFace {
   if (orchestrator?.state === 'offline' && session.state !== 'stopped' && session.state !== 'failed')
     return {
@@ -42,7 +44,7 @@ export function faceOf(
     case 'starting':
       return { glyph: 'starting', word: 'Starting', doing: startingLine(creation), isStale }
     case 'running':
-      return { glyph: 'working', word: 'Running', doing: session.notice ?? runningLine(session), isStale }
+      return { ...runningFace(session, question), isStale }
     case 'paused':
       return { glyph: 'paused', word: 'Paused', doing: pauseLine(session), isStale }
     case 'stopped':
@@ -51,6 +53,32 @@ export function faceOf(
       return { glyph: 'failed', word: 'Failed', doing: failedLine(session.exit), isStale }
     default:
       return session.state satisfies never
+  }
+}
+
+/** What its agent says of itself, where it does; a question to a person comes before all. */
+function runningFace(session: Session, question: Question | undefined): Omit<SessionFace, 'isStale'> {
+  const { attention } = session
+  if (question !== undefined || attention === 'needs_input')
+    return {
+      glyph: 'needs',
+      word: 'Needs input',
+      doing: question === undefined ? 'Waits for you on its terminal' : `Waits for you: ${inertText(question.title)}`,
+    }
+  const doing = session.notice ?? runningLine(session)
+  switch (attention) {
+    case 'working':
+      return { glyph: 'working', word: 'Working', doing: session.notice ?? `Working. ${runningLine(session)}` }
+    case 'idle':
+      return { glyph: 'idle', word: 'Idle', doing: session.notice ?? 'Finished its turn. Waits for a prompt' }
+    case 'done':
+      return { glyph: 'done', word: 'Done', doing: session.notice ?? `Done. ${runningLine(session)}` }
+    case 'failed':
+      return { glyph: 'failed', word: 'Failed', doing: session.notice ?? 'Its agent says that it failed' }
+    case undefined:
+      return { glyph: 'working', word: 'Running', doing }
+    default:
+      return attention satisfies never
   }
 }
 

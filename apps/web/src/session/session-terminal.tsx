@@ -25,14 +25,16 @@ export function SessionTerminal({ session, face }: { session: Session; face: Ses
         </p>
       )}
       <TerminalView key={session.id} sessionId={session.id} isOver={isOver} lastLines={session.exit?.lastLines} />
-      {isOver && <Ended session={session} face={face} />}
+      <SessionEnded session={session} face={face} />
     </>
   )
 }
 
-function Ended({ session, face }: { session: Session; face: SessionFace }) {
+/** How a session ended, and what can be done with it; nothing while it has not. */
+export function SessionEnded({ session, face }: { session: Session; face: SessionFace }) {
   const dialogs = useDialogs()
   const offline = useOfflineReason()
+  if (session.state !== 'stopped' && session.state !== 'failed') return null
   return (
     <div
       role="status"

@@ -3,6 +3,7 @@ import { useState } from 'react'
 import { forgetLogin } from '../relay/log-out.ts'
 import { trpc } from '../relay/trpc.ts'
 import { useMe } from '../relay/use-fleet.ts'
+import { RuleList } from '../rules/rule-list.tsx'
 import { Banner } from '../shell/banner.tsx'
 import { Bar } from '../shell/bar.tsx'
 import { Button } from '../ui/button.tsx'
@@ -27,6 +28,14 @@ export function SettingsPage() {
             text="A link that logs in one device, once, within five minutes. It gets the role of this one."
           >
             <LoginLink />
+          </Section>
+          <Section
+            title="Standing answers"
+            text="What was answered with Always, on the machines that are online. Revoking one asks again from then on."
+          >
+            <div className="rounded-4 border border-line-2 bg-surface-2">
+              <RuleList projectId={undefined} />
+            </div>
           </Section>
           {me?.roles.includes('admin') === true && (
             <Section

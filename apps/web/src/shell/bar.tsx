@@ -1,5 +1,6 @@
 import { Plus, Search } from 'lucide-react'
 import type { ReactNode } from 'react'
+import { useInboxCount } from '../inbox/inbox-items.ts'
 import { useOfflineReason } from '../relay/connection.ts'
 import { useProjects, useRoleReason } from '../relay/use-fleet.ts'
 import { Button } from '../ui/button.tsx'
@@ -11,9 +12,10 @@ import { PageTitle } from './page-title.tsx'
 /** The bar at the top of a place: its title, what belongs to it, and New session. */
 export function Bar({ title, children, projectId }: { title: string; children?: ReactNode; projectId?: string }) {
   const dialogs = useDialogs()
+  const needs = useInboxCount()
   return (
     <header className="flex h-12 flex-none items-center gap-2 border-b border-line-1 px-5 max-md:h-[52px] max-md:pr-2 max-md:pl-4">
-      <PageTitle title={title} />
+      <PageTitle title={title} needs={needs} />
       <h1 className="min-w-0 truncate text-14 font-semibold max-md:text-20">{title}</h1>
       <span className="flex-1" />
       {children !== undefined && (

@@ -1,15 +1,18 @@
 import Link from 'next/link'
 import { useRouter } from 'next/router'
 import type { ComponentType, ReactNode } from 'react'
+import { useInboxCount } from '../inbox/inbox-items.ts'
 import { cx } from '../ui/cx.ts'
+import { Pip } from './pip.tsx'
 import { PLACES } from './places.ts'
 
 /** The places at the bottom of a phone's screen. */
 export function BottomNav() {
   const { pathname } = useRouter()
+  const needs = useInboxCount()
   return (
     <BottomBar label="Main">
-      {PLACES.map(({ href, label, icon: Icon }) => (
+      {PLACES.map(({ href, short, icon: Icon }) => (
         <Link
           key={href}
           href={href}
@@ -17,8 +20,11 @@ export function BottomNav() {
           aria-current={pathname === href ? 'page' : undefined}
           className={bottomItem(pathname === href)}
         >
-          <Icon className="icon-20" />
-          {href === '/orchestrators' ? 'Machines' : label}
+          <span className="relative">
+            <Icon className="icon-20" />
+            {href === '/' && <Pip count={needs} className="-top-1.5 left-3" />}
+          </span>
+          {short}
         </Link>
       ))}
     </BottomBar>

@@ -8,6 +8,7 @@ export type OpenDialog =
   | { kind: 'new-project'; repoUrl?: string }
   | { kind: 'terminate'; sessionId: string }
   | { kind: 'delete-project'; projectId: string }
+  | { kind: 'rules'; projectId: string }
   | { kind: 'palette' }
   | { kind: 'shortcuts' }
 
@@ -33,6 +34,7 @@ const DeleteProjectDialog = dynamic(
   () => import('../project/delete-project-dialog.tsx').then((m) => m.DeleteProjectDialog),
   { ssr: false },
 )
+const RulesDialog = dynamic(() => import('../rules/rules-dialog.tsx').then((m) => m.RulesDialog), { ssr: false })
 const Palette = dynamic(() => import('./palette.tsx').then((m) => m.Palette), { ssr: false })
 const ShortcutsDialog = dynamic(() => import('./shortcuts-dialog.tsx').then((m) => m.ShortcutsDialog), { ssr: false })
 
@@ -63,6 +65,8 @@ function Shown({ dialog, close }: { dialog: OpenDialog; close: () => void }) {
       return <TerminateDialog sessionId={dialog.sessionId} onClose={close} />
     case 'delete-project':
       return <DeleteProjectDialog projectId={dialog.projectId} onClose={close} />
+    case 'rules':
+      return <RulesDialog projectId={dialog.projectId} onClose={close} />
     case 'palette':
       return <Palette onClose={close} />
     case 'shortcuts':

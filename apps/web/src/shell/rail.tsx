@@ -1,6 +1,7 @@
 import { Inbox, Search, Server, SlidersHorizontal } from 'lucide-react'
 import Link from 'next/link'
 import { Fragment, type ReactNode } from 'react'
+import { useInboxCount } from '../inbox/inbox-items.ts'
 import { useProjects, useSessions } from '../relay/use-fleet.ts'
 import { useFaces } from '../session/use-face.ts'
 import { cx } from '../ui/cx.ts'
@@ -8,6 +9,7 @@ import { Logo } from '../ui/logo.tsx'
 import { StateGlyph } from '../ui/state-glyph.tsx'
 import { ConnectionDot } from './connection-line.tsx'
 import { useDialogs } from './dialogs.tsx'
+import { Pip } from './pip.tsx'
 
 const ITEM =
   'grid h-8 w-9 flex-none cursor-default place-items-center rounded-3 text-ink-3 transition-colors duration-[var(--d-fast)] hover:bg-surface-2 hover:[--cut:var(--bg-2)] focus-visible:shadow-focus-inset'
@@ -18,6 +20,7 @@ export function Rail({ sessionId }: { sessionId: string | undefined }) {
   const projects = useProjects()
   const sessions = useSessions()
   const faceOf = useFaces()
+  const needs = useInboxCount()
   const groups = projects
     ?.map((project) => ({ project, members: sessions?.filter((each) => each.projectId === project.id) ?? [] }))
     .filter((group) => group.members.length > 0)
@@ -43,8 +46,9 @@ export function Rail({ sessionId }: { sessionId: string | undefined }) {
       >
         <Search />
       </button>
-      <RailLink href="/" label="Fleet (g i)">
+      <RailLink href="/" label={needs === 0 ? 'Inbox and fleet (g i)' : `Inbox and fleet, ${needs} need you (g i)`}>
         <Inbox />
+        <Pip count={needs} className="top-0 right-0.5" />
       </RailLink>
       <RailLink href="/orchestrators" label="Orchestrators (g o)">
         <Server />
@@ -83,7 +87,7 @@ export function Rail({ sessionId }: { sessionId: string | undefined }) {
 
 function RailLink({ href, label, children }: { href: string; label: string; children: ReactNode }) {
   return (
-    <Link href={href} prefetch={false} title={label} aria-label={label} className={ITEM}>
+    <Link href={href} prefetch={false} title={label} aria-label={label} className={cx(ITEM, 'relative')}>
       {children}
     </Link>
   )

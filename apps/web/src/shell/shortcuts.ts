@@ -9,7 +9,11 @@ export const SHORTCUTS: readonly { keys: readonly string[]; does: string }[] = [
   { keys: ['J'], does: 'Next row' },
   { keys: ['K'], does: 'Row before' },
   { keys: ['↵'], does: 'Open the row' },
-  { keys: ['G', 'I'], does: 'Go to the fleet' },
+  { keys: ['A'], does: 'Allow the marked question once' },
+  { keys: ['⇧', 'A'], does: 'Allow it always in its session' },
+  { keys: ['D'], does: 'Deny it' },
+  { keys: ['Esc'], does: 'Interrupt the agent in a chat' },
+  { keys: ['G', 'I'], does: 'Go to inbox and fleet' },
   { keys: ['G', 'O'], does: 'Go to orchestrators' },
   { keys: ['G', 'S'], does: 'Go to settings' },
   { keys: ['?'], does: 'This list' },
@@ -65,7 +69,8 @@ function moveRow(step: 1 | -1): void {
   next?.scrollIntoView({ block: 'nearest' })
 }
 
-function isTyping(target: EventTarget | null): boolean {
+/** True while a key belongs to what is being typed into. */
+export function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || target.matches('input, textarea, select'))
 }
 

@@ -2,6 +2,7 @@ import { CircleHelp, Folder, Plus, Search } from 'lucide-react'
 import Link from 'next/link'
 import { useRouter } from 'next/router'
 import type { ComponentType, ReactNode } from 'react'
+import { useInboxCount } from '../inbox/inbox-items.ts'
 import { useOrchestrators, useProjects, useSessions } from '../relay/use-fleet.ts'
 import { IconButton } from '../ui/button.tsx'
 import { cx } from '../ui/cx.ts'
@@ -18,6 +19,7 @@ export function SideNav() {
   const orchestrators = useOrchestrators()
   const projects = useProjects()
   const sessions = useSessions()
+  const needs = useInboxCount()
   return (
     <nav
       aria-label="Main"
@@ -42,9 +44,8 @@ export function SideNav() {
           href={place.href}
           icon={place.icon}
           isOn={router.pathname === place.href}
-          count={
-            place.href === '/' ? sessions?.length : place.href === '/orchestrators' ? orchestrators?.length : undefined
-          }
+          count={place.href === '/orchestrators' ? orchestrators?.length : undefined}
+          needs={place.href === '/' ? needs : 0}
         >
           {place.label}
         </NavItem>
@@ -90,6 +91,8 @@ function NavItem(props: {
   icon: ComponentType<{ className?: string }>
   isOn: boolean
   count: number | undefined
+  /** How many things wait for a person there. */
+  needs?: number
   children: ReactNode
 }) {
   const Icon = props.icon
@@ -105,6 +108,12 @@ function NavItem(props: {
     >
       <Icon className={props.isOn ? 'text-ink-1' : 'text-ink-3'} />
       <span className="min-w-0 flex-1 truncate">{props.children}</span>
+      {props.needs !== undefined && props.needs > 0 && (
+        <span className="h-[18px] min-w-[18px] rounded-full bg-needs-soft px-1.5 text-center text-11/[18px] font-semibold text-needs">
+          {props.needs}
+          <span className="sr-only"> need you</span>
+        </span>
+      )}
       {props.count !== undefined && props.count > 0 && (
         <span className="pr-1 text-12 font-normal text-ink-3">{props.count}</span>
       )}

@@ -11,6 +11,8 @@ export interface SelectOption {
   note?: string | undefined
   /** True when it is shown and cannot be chosen; `note` says why. */
   isDisabled?: boolean
+  /** True when `note` is a sentence, which stands below the label. */
+  isNoteBelow?: boolean
 }
 
 /** A choice among few; options that cannot be chosen stay visible with their reason. */
@@ -23,17 +25,22 @@ export function Select(props: {
   icon?: ReactNode
   isMono?: boolean
   isInline?: boolean
+  /** True where it stands among small buttons without a frame. */
+  isGhost?: boolean
+  isDisabled?: boolean
 }) {
   return (
-    <Radix.Root value={props.value} onValueChange={props.onChange}>
+    <Radix.Root value={props.value} onValueChange={props.onChange} disabled={props.isDisabled === true}>
       <Radix.Trigger
         id={props.id}
         aria-label={props.label}
         className={cx(
-          'flex min-w-0 cursor-default items-center gap-2 rounded-3 border border-line-3 text-13 text-ink-1 focus-visible:border-accent focus-visible:shadow-[0_0_0_1px_var(--accent)] data-[placeholder]:text-ink-3 max-md:h-11 max-md:text-15 [&_.lucide]:text-ink-3',
-          props.isInline === true
-            ? 'h-6 max-w-64 bg-surface-3 px-2 font-medium'
-            : 'h-[34px] w-full bg-surface-1 px-2.5',
+          'flex min-w-0 cursor-default items-center gap-2 border focus-visible:border-accent focus-visible:shadow-[0_0_0_1px_var(--accent)] data-[placeholder]:text-ink-3 max-md:h-11 [&_.lucide]:text-ink-3',
+          props.isGhost === true
+            ? 'h-6 max-w-48 gap-1.5 rounded-2 border-transparent px-2 text-12 font-medium text-ink-2 hover:bg-surface-3 hover:text-ink-1 data-[disabled]:text-ink-3 max-md:text-13'
+            : 'rounded-3 border-line-3 text-13 text-ink-1 max-md:text-15',
+          props.isInline === true && 'h-6 max-w-64 bg-surface-3 px-2 font-medium',
+          props.isInline !== true && props.isGhost !== true && 'h-[34px] w-full bg-surface-1 px-2.5',
           props.isMono === true && 'font-mono text-code',
         )}
       >
@@ -69,7 +76,9 @@ export function Select(props: {
                   <span
                     className={cx(
                       'text-12 text-ink-3',
-                      option.isDisabled === true ? 'col-span-2 col-start-2 mt-0.5 whitespace-normal' : 'col-start-3',
+                      option.isDisabled === true || option.isNoteBelow === true
+                        ? 'col-span-2 col-start-2 mt-0.5 whitespace-normal'
+                        : 'col-start-3',
                     )}
                   >
                     {option.note}

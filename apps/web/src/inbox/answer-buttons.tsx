@@ -1,0 +1,192 @@
+import type { Question, QuestionOption } from '@ai-orchestration/protocol'
+import { ChevronDown } from 'lucide-react'
+import { type FormEvent, useState } from 'react'
+import { inertText } from '../code/inert-text.ts'
+import { useOfflineReason } from '../relay/connection.ts'
+import { useOrchestrators, useRoleReason } from '../relay/use-fleet.ts'
+import { Button } from '../ui/button.tsx'
+import { cx } from '../ui/cx.ts'
+import { Kbd } from '../ui/kbd.tsx'
+import { Menu } from '../ui/menu.tsx'
+import type { Place } from './question-card.tsx'
+import { placesOf } from './question-face.ts'
+import { useAnswer } from './use-answer.ts'
+import { useTellWhy } from './use-tell-why.ts'
+
+/** Why a question cannot be answered now; `undefined` when it can. */
+export function useAnswerReason(question: Question): string | undefined {
+  const offline = useOfflineReason()
+  const role = useRoleReason('operator')
+  const machine = useOrchestrators()?.find((each) => each.id === question.orchestratorId)
+  return (
+    offline ??
+    role ??
+    (machine?.state === 'offline' ? `${machine.name} is offline; it can be answered when it is back` : undefined)
+  )
+}
+
+/** The ways to answer a question, and a field for those that carry words. */
+export function AnswerButtons({ question, place, hasKeys }: { question: Question; place: Place; hasKeys: boolean }) {
+  const answer = useAnswer()
+  const reason = useAnswerReason(question)
+  const [isWriting, setWriting] = useState(false)
+  const { once, always, deny, others } = placesOf(question)
+  const send = (option: QuestionOption) => void answer(question, option.id)
+  const isWide = place.kind === 'chat'
+  const takesText = question.kind === 'agent' && question.detail.takesText
+  if (isWriting || takesText)
+    return (
+      <WordsForm
+        question={question}
+        options={takesText ? question.options : deny === undefined ? [] : [deny]}
+        reason={reason}
+        onCancel={takesText ? undefined : () => setWriting(false)}
+      />
+    )
+  return (
+    <div
+      className={cx(
+        'flex flex-wrap items-center gap-1.5 max-md:grid max-md:w-full max-md:auto-cols-fr max-md:grid-flow-col max-md:gap-2',
+        !isWide && 'justify-end',
+      )}
+    >
+      {once !== undefined && (
+        <Button kind={hasKeys ? 'primary' : 'default'} disabledReason={reason} onClick={() => send(once)}>
+          {question.kind === 'budget' || question.kind === 'agent' ? inertText(once.label) : 'Allow once'}
+          {hasKeys && reason === undefined && <Kbd isOnAccent>A</Kbd>}
+        </Button>
+      )}
+      <Always always={always} isWide={isWide} reason={reason} send={send} />
+      {deny !== undefined && (
+        <Button disabledReason={reason} onClick={() => send(deny)}>
+          {question.kind === 'budget' || question.kind === 'agent' ? inertText(deny.label) : 'Deny'}
+          {hasKeys && reason === undefined && <Kbd>D</Kbd>}
+        </Button>
+      )}
+      {others.map((option) => (
+        <Button key={option.id} disabledReason={reason} onClick={() => send(option)} className="max-w-64">
+          <span className="truncate">{inertText(option.label)}</span>
+        </Button>
+      ))}
+      {deny !== undefined && question.kind === 'tool' && (
+        <>
+          {isWide && <span className="flex-1 max-md:hidden" />}
+          <Button
+            kind="ghost"
+            disabledReason={reason}
+            onClick={() => setWriting(true)}
+            className={cx('!px-2', isWide ? 'max-md:hidden' : 'max-xl:hidden')}
+          >
+            Deny and say why
+          </Button>
+        </>
+      )}
+    </div>
+  )
+}
+
+/** The narrowest standing answer as a button, and the wider ones behind its arrow; on a phone one button that asks which. */
+function Always(props: {
+  always: readonly QuestionOption[]
+  isWide: boolean
+  reason: string | undefined
+  send: (option: QuestionOption) => void
+}) {
+  const { always, isWide, reason, send } = props
+  const [first, ...wider] = always
+  if (first === undefined) return null
+  const words = (option: QuestionOption) => `Always in this ${option.always ?? 'session'}`
+  const items = always.map((option) => ({
+    ...{ id: option.id, label: words(option), note: inertText(option.label) },
+    act: () => send(option),
+  }))
+  return (
+    <>
+      <span className="inline-flex max-md:hidden">
+        <Button
+          disabledReason={reason}
+          title={inertText(first.label)}
+          aria-label={words(first)}
+          onClick={() => send(first)}
+          className={cx(wider.length > 0 && 'rounded-r-[0]')}
+        >
+          {isWide ? words(first) : 'Always'}
+        </Button>
+        {wider.length > 0 && (
+          <Menu label="How far it shall be allowed" items={items}>
+            <Button
+              disabledReason={reason}
+              aria-label="How far it shall be allowed"
+              className="-ml-px rounded-l-[0] !px-[5px]"
+            >
+              <ChevronDown className="icon-14" />
+            </Button>
+          </Menu>
+        )}
+      </span>
+      <Menu label="How far it shall be allowed" items={items}>
+        <Button disabledReason={reason} className="md:hidden">
+          Always
+        </Button>
+      </Menu>
+    </>
+  )
+}
+
+/** Answers with words: why not, or what an agent asked for. */
+function WordsForm(props: {
+  question: Question
+  options: readonly QuestionOption[]
+  reason: string | undefined
+  onCancel: (() => void) | undefined
+}) {
+  const { question, options, reason, onCancel } = props
+  const answer = useAnswer()
+  const tellWhy = useTellWhy()
+  const [text, setText] = useState('')
+  const send = async (option: QuestionOption) => {
+    const words = text.trim()
+    const isDone = await answer(question, option.id, words === '' ? undefined : words)
+    if (isDone && words !== '' && question.kind === 'tool') await tellWhy(question.sessionId, words)
+  }
+  const submit = (event: FormEvent) => {
+    event.preventDefault()
+    const [only] = options
+    if (options.length === 1 && only !== undefined && reason === undefined) void send(only)
+  }
+  return (
+    <form onSubmit={submit} className="flex w-full min-w-[280px] flex-1 flex-col gap-2">
+      <textarea
+        // biome-ignore lint/a11y/noAutofocus: it was asked for by the button that it replaces
+        autoFocus={onCancel !== undefined}
+        aria-label={onCancel === undefined ? 'Your answer' : 'Why not'}
+        placeholder={onCancel === undefined ? 'Your answer' : 'Why not? The agent is told with your next prompt.'}
+        rows={2}
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key === 'Escape' && onCancel !== undefined) {
+            event.preventDefault()
+            event.stopPropagation()
+            onCancel()
+          }
+          if (event.key === 'Enter' && !event.shiftKey && !event.nativeEvent.isComposing) submit(event)
+        }}
+        className="w-full resize-none rounded-3 border border-line-3 bg-surface-1 px-2.5 py-1.5 [field-sizing:content] focus-visible:border-accent focus-visible:shadow-[0_0_0_1px_var(--accent)] max-md:text-16"
+      />
+      <span className="flex flex-wrap justify-end gap-1.5">
+        {onCancel !== undefined && (
+          <Button kind="ghost" onClick={onCancel}>
+            Back
+          </Button>
+        )}
+        {options.map((option) => (
+          <Button key={option.id} disabledReason={reason} onClick={() => void send(option)}>
+            {onCancel === undefined ? inertText(option.label) : 'Deny'}
+            {options.length === 1 && <Kbd>↵</Kbd>}
+          </Button>
+        ))}
+      </span>
+    </form>
+  )
+}
