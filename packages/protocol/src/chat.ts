@@ -24,7 +24,7 @@ export type ToolContent = z.infer<typeof toolContentSchema>
 const stamped = {
   /** Unique within its session. */
   id: z.string(),
-  /** Entries are shown in this order, which never changes; it counts up from 1. */
+  /** Entries are shown in this order, which counts up from 1. Only a prompt that waited gets another one, when it begins. */
   order: z.number().int(),
   at: timestampSchema,
 }

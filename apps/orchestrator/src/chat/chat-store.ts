@@ -83,6 +83,15 @@ export class ChatStore implements Disposable {
     return placed
   }
 
+  /** Replaces an entry and puts it at the end, where it may be already. */
+  putAtEnd(entry: ChatEntry): ChatEntry {
+    if (entry.order === this.#nextOrder - 1) {
+      this.put(entry)
+      return entry
+    }
+    return this.add(entry)
+  }
+
   /** Replaces an entry. */
   put(entry: ChatEntry): void {
     this.#rev += 1
@@ -103,7 +112,7 @@ export class ChatStore implements Disposable {
     this.#db.exec('BEGIN IMMEDIATE')
     try {
       const put = this.#db.prepare(
-        'INSERT INTO entry (id, ord, rev, json) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET rev = excluded.rev, json = excluded.json',
+        'INSERT INTO entry (id, ord, rev, json) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET ord = excluded.ord, rev = excluded.rev, json = excluded.json',
       )
       for (const { entry, rev } of this.#changed.values()) put.run(entry.id, entry.order, rev, JSON.stringify(entry))
       this.#db

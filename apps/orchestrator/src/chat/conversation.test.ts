@@ -110,10 +110,10 @@ describe('a conversation', () => {
     await until(() => expect(conversation.head).toMatchObject({ state: 'idle', queued: 0 }))
     expect(textsOf(entries())).toEqual([
       'prompt: say one two',
-      'prompt: say three',
-      'prompt: noise',
       'message: one two',
+      'prompt: say three',
       'message: three',
+      'prompt: noise',
     ])
     expect(promptOf(entries(), 'p1')).toMatchObject({ state: 'done', stopReason: 'end_turn', by: 'Ann' })
     expect(rebuilt(items)).toEqual(entries())

@@ -296,12 +296,11 @@ export class Conversation implements AsyncDisposable {
     const { phase, running, queue } = note
     const promptId = queue[0]
     if (phase !== 'ready' || running !== undefined || promptId === undefined) return
-    const entry = store.get(promptId)
     note.queue = queue.slice(1)
-    if (entry?.type !== 'prompt') return
+    const entry = transcript.startPrompt(promptId)
+    if (entry === undefined) return
     const summary = note.needsSummary ? [summaryOf(store.before(entry.order, 200))] : []
     note.needsSummary = false
-    transcript.changePrompt(promptId, { state: 'running' })
     const requestId = this.#exchange.request('prompt', AGENT_METHODS.session_prompt, {
       sessionId: note.agentSessionId,
       prompt: [...summary, entry.text].map((text) => ({ type: 'text', text })),

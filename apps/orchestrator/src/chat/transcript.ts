@@ -47,6 +47,16 @@ export class Transcript {
     return { ...entry, order: this.#orderOf(prompt.id) }
   }
 
+  /** Lets a prompt begin: from now on it stands behind what was said while it waited. */
+  startPrompt(id: string): Prompt | undefined {
+    const entry = this.#store.get(id)
+    if (entry?.type !== 'prompt') return undefined
+    const started: Prompt = { ...entry, state: 'running' }
+    const { order } = this.#store.putAtEnd(started)
+    this.#tell({ type: 'entry', rev: this.#store.rev, entry: { ...started, order } })
+    return { ...started, order }
+  }
+
   /** Moves a prompt on. */
   changePrompt(id: string, change: Partial<Pick<Prompt, 'state' | 'stopReason' | 'error'>>): void {
     const entry = this.#store.get(id)

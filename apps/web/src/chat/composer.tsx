@@ -1,5 +1,5 @@
 import type { ChatHead, ChatOption } from '@ai-orchestration/protocol'
-import { ArrowUp, Clock, X } from 'lucide-react'
+import { ArrowUp, Clock, Square, X } from 'lucide-react'
 import { type KeyboardEvent, type RefObject, useState } from 'react'
 import { inertText } from '../code/inert-text.ts'
 import { trpc } from '../relay/trpc.ts'
@@ -32,6 +32,17 @@ export function Composer(props: {
     props.onSend(text.trim())
     setText('')
   }
+  const sendButton = (
+    <IconButton
+      kind={isEmpty || isWorking ? 'default' : 'primary'}
+      size="sm"
+      label={isWorking ? 'Add to the queue' : 'Send'}
+      disabledReason={reason ?? (isEmpty ? 'Write something first' : undefined)}
+      onClick={send}
+    >
+      <ArrowUp className={cx('icon-14 max-md:icon-20', !isEmpty && !isWorking && '!text-accent-on')} />
+    </IconButton>
+  )
   const onKey = (event: KeyboardEvent) => {
     if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing || event.defaultPrevented) return
     event.preventDefault()
@@ -40,48 +51,76 @@ export function Composer(props: {
   return (
     <div className="mx-auto w-full max-w-[820px] flex-none px-5 pb-4 max-md:px-3 max-md:pb-2">
       <Queue sessionId={sessionId} queue={queue} />
-      <div className="relative rounded-4 border border-line-3 bg-surface-2 pt-2.5 pr-2 pb-2 pl-3 transition-colors duration-[var(--d-fast)] focus-within:border-line-control">
+      <div className="group/composer relative rounded-4 border border-line-3 bg-surface-2 pt-2.5 pr-2 pb-2 pl-3 max-md:rounded-[10px] max-md:p-0 max-md:pl-3.5 transition-colors duration-[var(--d-fast)] focus-within:border-line-control">
         <SlashCommands
           text={text}
           commands={head?.commands ?? []}
           field={field}
           onChoose={(name) => setText(`/${name} `)}
         />
-        <textarea
-          ref={field}
-          aria-label="Prompt"
-          rows={1}
-          value={text}
-          placeholder={isWorking ? 'Add to the queue' : 'Ask for something'}
-          onChange={(event) => setText(event.target.value)}
-          onKeyDown={onKey}
-          className="block max-h-[38dvh] min-h-9 w-full resize-none bg-transparent pr-1 pb-2 text-15 [field-sizing:content] focus-visible:shadow-none max-md:text-16"
-        />
-        <div className="-ml-1 flex items-center gap-1">
+        <div className="max-md:flex max-md:items-end">
+          <textarea
+            ref={field}
+            aria-label="Prompt"
+            rows={1}
+            value={text}
+            placeholder={isWorking ? 'Add to the queue' : 'Ask for something'}
+            onChange={(event) => setText(event.target.value)}
+            onKeyDown={onKey}
+            className="block max-h-[38dvh] w-full resize-none bg-transparent pr-1 text-15 [field-sizing:content] focus-visible:shadow-none max-md:py-2.5 max-md:text-16 md:min-h-9 md:pb-2"
+          />
+          <span className="flex md:hidden">
+            {isWorking && <InterruptIcon reason={reason} onInterrupt={props.onInterrupt} />}
+            {sendButton}
+          </span>
+        </div>
+        <div className="-ml-1 flex items-center gap-1 max-md:hidden max-md:group-focus-within/composer:flex">
           <span className="flex min-w-0 items-center gap-1 overflow-hidden">
             {head?.options.filter(isOffered).map((option) => (
               <Option key={option.id} sessionId={sessionId} option={option} reason={reason} />
             ))}
           </span>
           <span className="flex-1" />
+          {head?.usage !== undefined && <Context usage={head.usage} />}
           {isWorking && (
-            <Button kind="ghost" size="sm" onClick={props.onInterrupt} disabledReason={reason}>
+            <Button
+              kind="ghost"
+              size="sm"
+              onClick={props.onInterrupt}
+              disabledReason={reason}
+              className="max-md:hidden"
+            >
               Interrupt
               <Kbd>Esc</Kbd>
             </Button>
           )}
-          <IconButton
-            kind={isEmpty || isWorking ? 'default' : 'primary'}
-            size="sm"
-            label={isWorking ? 'Add to the queue' : 'Send'}
-            disabledReason={reason ?? (isEmpty ? 'Write something first' : undefined)}
-            onClick={send}
-          >
-            <ArrowUp className={cx('icon-14', !isEmpty && !isWorking && '!text-accent-on')} />
-          </IconButton>
+          <span className="flex max-md:hidden">{sendButton}</span>
         </div>
       </div>
     </div>
+  )
+}
+
+/** How full the agent's memory of the conversation is, and what it cost where the agent says so. */
+function Context({ usage }: { usage: NonNullable<ChatHead['usage']> }) {
+  const { usedTokens, contextTokens, cost } = usage
+  const percent = contextTokens === 0 ? 0 : Math.round((usedTokens / contextTokens) * 100)
+  return (
+    <span
+      title={`${usedTokens.toLocaleString()} of ${contextTokens.toLocaleString()} tokens of context in use`}
+      className="mr-1 flex-none text-12 text-ink-3 max-md:hidden"
+    >
+      {cost !== undefined && `${cost.amount.toFixed(2)} ${cost.currency}, `}
+      {percent}% of context
+    </span>
+  )
+}
+
+function InterruptIcon({ reason, onInterrupt }: { reason: string | undefined; onInterrupt: () => void }) {
+  return (
+    <IconButton label="Interrupt" disabledReason={reason} onClick={onInterrupt}>
+      <Square className="icon-20" />
+    </IconButton>
   )
 }
 

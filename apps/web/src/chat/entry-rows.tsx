@@ -3,6 +3,7 @@ import dynamic from 'next/dynamic'
 import { memo, useState } from 'react'
 import { sizeOf } from '../code/code-block.tsx'
 import { inertText } from '../code/inert-text.ts'
+import { useMe } from '../relay/use-fleet.ts'
 import { Button } from '../ui/button.tsx'
 import { cx } from '../ui/cx.ts'
 import { StateGlyph } from '../ui/state-glyph.tsx'
@@ -17,9 +18,15 @@ const MESSAGE_SHOWN = 24_000
 
 /** What a person asked. */
 export function PromptRow({ entry }: { entry: EntryOf<'prompt'> }) {
+  const me = useMe()
   return (
     <div className="rounded-4 bg-surface-3 px-3.5 py-2.5 [--cut:var(--bg-3)]">
-      <PromptHead by={entry.by} at={entry.at} note={noteOf(entry)} isBad={entry.state === 'failed'} />
+      <PromptHead
+        by={entry.by === me?.name ? 'You' : entry.by}
+        at={entry.at}
+        note={noteOf(entry)}
+        isBad={entry.state === 'failed'}
+      />
       <PromptText text={entry.text} />
       {entry.error !== undefined && <p className="mt-1 text-12 break-words text-failed">{inertText(entry.error)}</p>}
     </div>

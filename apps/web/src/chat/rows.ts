@@ -31,7 +31,7 @@ export function rowsOf(entries: readonly ChatEntry[], sent: readonly SentPrompt[
   for (const entry of entries) {
     switch (entry.type) {
       case 'prompt':
-        if (entry.state !== 'queued') rows.push({ kind: 'prompt', key: entry.id, entry })
+        if (entry.state !== 'queued' && !wasTakenBack(entry)) rows.push({ kind: 'prompt', key: entry.id, entry })
         break
       case 'message':
         rows.push({ kind: 'message', key: entry.id, entry, isGrowing: isWorking && entry === entries.at(-1) })
@@ -56,6 +56,11 @@ export function rowsOf(entries: readonly ChatEntry[], sent: readonly SentPrompt[
   }
   for (const each of sent) rows.push({ kind: 'sent', key: each.id, sent: each })
   return rows
+}
+
+/** Taken out of the queue before it began: the agent never knew of it. */
+function wasTakenBack({ state, stopReason }: EntryOf<'prompt'>): boolean {
+  return state === 'cancelled' && stopReason === undefined
 }
 
 /** The prompts that wait, oldest first. */

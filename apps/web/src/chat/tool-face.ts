@@ -6,7 +6,7 @@ import {
   type LucideIcon,
   Pencil,
   Search,
-  SquareTerminal,
+  Terminal,
   Trash2,
   Wrench,
 } from 'lucide-react'
@@ -28,7 +28,7 @@ const KINDS: Readonly<Record<string, { icon: LucideIcon; verb: string }>> = {
   delete: { icon: Trash2, verb: 'Delete' },
   move: { icon: FolderInput, verb: 'Move' },
   search: { icon: Search, verb: 'Search' },
-  execute: { icon: SquareTerminal, verb: 'Run' },
+  execute: { icon: Terminal, verb: 'Run' },
   think: { icon: Lightbulb, verb: 'Think' },
   fetch: { icon: Globe, verb: 'Fetch' },
 }

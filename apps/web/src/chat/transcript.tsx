@@ -72,7 +72,7 @@ export function Transcript(props: TranscriptProps) {
             Earlier entries
           </p>
         )}
-        <div className="flex-none pb-1.5">
+        <div className="flex-none pt-2 pb-2.5">
           <Virtualizer ref={list} scrollRef={scroller} shift={isAdding} bufferSize={600}>
             {rows.map((row) => (
               <div key={row.key} className="mx-auto w-full max-w-[820px] px-5 py-[5px] max-md:px-3">

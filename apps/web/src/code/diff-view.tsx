@@ -44,21 +44,18 @@ export function DiffView(texts: Texts) {
         <CodeBlock code={texts.newText} language={language} />
       </>
     )
-  const rows = diff.hunks.flatMap((hunk) => [hunk.header, ...hunk.lines])
+  // Before the first hunk the numbers tell where it is; between two of them something is left out.
+  const rows = diff.hunks.flatMap((hunk, index) => (index === 0 ? hunk.lines : [hunk.header, ...hunk.lines]))
   const shown = isWhole ? rows : rows.slice(0, LINES_SHOWN)
-  // Where nothing is left out before it, the header of the only hunk tells nothing.
-  const hasHeaders = diff.hunks.length > 1 || (diff.hunks[0]?.lines[0]?.before ?? 1) > 1
   return (
     <>
       <Scroller className="max-h-[420px] overflow-auto font-mono text-code">
         <div className="w-fit min-w-full py-1">
           {shown.map((row, index) =>
             typeof row === 'string' ? (
-              hasHeaders && (
-                <div key={index} className="bg-hunk py-1 pl-[52px] text-ink-3">
-                  {row}
-                </div>
-              )
+              <div key={index} className="bg-hunk py-1 pl-[52px] text-ink-3">
+                {row}
+              </div>
             ) : (
               <Line
                 key={index}

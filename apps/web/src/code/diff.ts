@@ -89,7 +89,7 @@ function markPair(gone: DiffLine | undefined, made: DiffLine | undefined): void 
     if (!removed) now += value.length
   }
   // Two lines that share nothing are two lines, not one that was changed.
-  if (same * 3 < Math.max(gone.text.trim().length, made.text.trim().length)) return
+  if (same * 4 < Math.max(gone.text.trim().length, made.text.trim().length)) return
   gone.changed = before
   made.changed = after
 }

@@ -41,10 +41,15 @@ export function QuestionCard(props: {
   )
   const buttons = <AnswerButtons question={question} place={place} hasKeys={hasKeys} />
   return place.kind === 'inbox' ? (
-    <div className="grid grid-cols-[16px_minmax(0,1fr)] gap-x-3 py-2.5 pr-3 pl-3.5 max-md:p-3">
-      <StateGlyph state="needs" label="Needs input" className="mt-0.5" />
+    <div className="gap-x-3 py-2.5 pr-3 pl-3.5 max-md:p-3 md:grid md:grid-cols-[16px_minmax(0,1fr)]">
+      <StateGlyph state="needs" label="Needs input" className="mt-0.5 max-md:hidden" />
       <div className="min-w-0">
         <Heading face={face} question={question} place={place} />
+        {place.session !== undefined && (
+          <p className="mb-2 flex pl-6 md:hidden">
+            <SessionLink session={place.session} />
+          </p>
+        )}
         <div className="mt-1.5 flex items-start gap-x-5 gap-y-2 max-lg:flex-col max-md:gap-y-3">
           <div className="min-w-0 flex-1 max-lg:w-full">{body}</div>
           {buttons}
@@ -66,7 +71,11 @@ function Heading({ face, question, place }: { face: QuestionFace; question: Ques
   const { session } = place
   return (
     <div className="flex items-baseline gap-2">
-      {place.kind === 'chat' && <StateGlyph state="needs" label="Needs input" className="self-center" />}
+      <StateGlyph
+        state="needs"
+        label="Needs input"
+        className={cx('self-center', place.kind === 'inbox' && 'md:hidden')}
+      />
       <b className="flex-none font-semibold max-md:text-15">
         {face.verb}
         {place.kind === 'chat' && question.kind !== 'budget' && '?'}
@@ -162,7 +171,7 @@ function Sign({ sign }: { sign: NonNullable<QuestionFace['exact']>['sign'] }): R
         </span>
       )
     case 'host':
-      return <Globe className={cx('icon-14 mt-[3px] text-ink-3')} />
+      return <Globe className="icon-14 mt-[3px] text-ink-3" />
     case 'file':
       return <FileText className="icon-14 mt-[3px] text-ink-3" />
     case '':

@@ -57,13 +57,15 @@ function toolFace(question: Extract<Question, { kind: 'tool' }>): QuestionFace {
   const { detail } = question
   const title = inertText(question.title).replaceAll('`', '')
   const tool = inertText(detail.tool)
-  const input = detail.input === undefined ? undefined : inertText(JSON.stringify(detail.input, undefined, 2))
   const command = textIn(detail.input, 'command') ?? textIn(detail.input, 'cmd')
   const path =
     textIn(detail.input, 'file_path') ?? textIn(detail.input, 'path') ?? detail.locations?.[0]?.path ?? undefined
   const url = textIn(detail.input, 'url')
   const note = textIn(detail.input, 'description')
-  const about = { text: undefined, input }
+  // A command and its description are all there is to see.
+  const isShown = command !== undefined && keysOf(detail.input).every((key) => /^(command|cmd|description)$/.test(key))
+  const all = detail.input === undefined || isShown ? undefined : inertText(JSON.stringify(detail.input, undefined, 2))
+  const about = { text: undefined, input: all }
   const noted = note === undefined ? {} : { note: inertText(note) }
   if (command !== undefined || /^(bash|execute|shell|run)/i.test(tool))
     return { ...about, verb: 'Run a command', exact: { sign: '$', text: inertText(command ?? title), ...noted } }
@@ -127,6 +129,10 @@ export function answeredWith({ kind }: Pick<Question, 'kind'>, option: QuestionO
   return option.always === undefined
     ? `${word}${option.style === 'allow' ? ' once' : ''}`
     : `Always ${word.toLowerCase()} in this ${option.always}`
+}
+
+function keysOf(input: unknown): string[] {
+  return typeof input === 'object' && input !== null ? Object.keys(input) : ['']
 }
 
 function textIn(input: unknown, name: string): string | undefined {

@@ -161,7 +161,7 @@ function Header({
         <StatePill face={face} />
       </div>
       <div className="min-w-0 flex-1 md:hidden">
-        <p className="truncate text-15/[20px] font-semibold">{title}</p>
+        <h1 className="truncate text-15/[20px] font-semibold">{title}</h1>
         <p className="flex items-center gap-1.5 truncate text-12 text-ink-2">
           <StateGlyph state={face.glyph} className="!size-3.5" />
           <span className="font-medium">{face.word}</span>
