@@ -39,8 +39,18 @@ export function Composer(props: {
       label={isWorking ? 'Add to the queue' : 'Send'}
       disabledReason={reason ?? (isEmpty ? 'Write something first' : undefined)}
       onClick={send}
+      className="max-md:!border-transparent max-md:!bg-transparent"
     >
-      <ArrowUp className={cx('icon-14 max-md:icon-20', !isEmpty && !isWorking && '!text-accent-on')} />
+      <span
+        className={cx(
+          'grid place-items-center max-md:size-8 max-md:rounded-3 max-md:border',
+          isEmpty || isWorking
+            ? 'max-md:border-line-3 max-md:bg-surface-3'
+            : 'max-md:border-transparent max-md:bg-accent-solid [&_.lucide]:!text-accent-on',
+        )}
+      >
+        <ArrowUp className="icon-14 max-md:!size-4" />
+      </span>
     </IconButton>
   )
   const onKey = (event: KeyboardEvent) => {

@@ -48,6 +48,8 @@ export function SessionChat({ session }: { session: Session }) {
           <State chat={chat} />
           {chat.isLive && rows.length === 0 && queue.length === 0 ? (
             <Empty />
+          ) : rows.length === 0 && sent.length === 0 ? (
+            <Loading isFailing={chat.error !== undefined} />
           ) : (
             <Transcript
               rows={rows}
@@ -139,6 +141,19 @@ function State({ chat }: { chat: ChatState }) {
         </p>
       )}
     </>
+  )
+}
+
+function Loading({ isFailing }: { isFailing: boolean }) {
+  return (
+    <div className="grid min-h-0 flex-1 place-content-center justify-items-center gap-2 p-5 text-12 text-ink-3">
+      {!isFailing && (
+        <>
+          <StateGlyph state="starting" />
+          Loading the conversation
+        </>
+      )}
+    </div>
   )
 }
 

@@ -3,8 +3,12 @@ import { memo, type RefObject, useCallback, useEffect, useLayoutEffect, useRef, 
 import { Virtualizer, type VirtualizerHandle } from 'virtua'
 import { StateGlyph } from '../ui/state-glyph.tsx'
 import { toastFailed } from '../ui/toast.ts'
-import { MessageRow, NoticeRow, PlanRow, PromptRow, SentRow, ThoughtRow } from './entry-rows.tsx'
+import { MessageRow } from './message-row.tsx'
+import { NoticeRow } from './notice-row.tsx'
+import { PlanRow } from './plan-row.tsx'
+import { PromptRow, SentRow } from './prompt-row.tsx'
 import type { Row, SentPrompt } from './rows.ts'
+import { ThoughtRow } from './thought-row.tsx'
 import { LookUpsRow, ToolRow } from './tool-row.tsx'
 
 /** So near to the end counts as at the end, in pixels. */

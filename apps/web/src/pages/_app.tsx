@@ -18,6 +18,7 @@ function App({ Component, pageProps }: AppProps) {
     <>
       <Head>
         <title>AI Orchestration</title>
+        <link key="icon" rel="icon" href="/icon.svg" type="image/svg+xml" />
         <meta
           name="viewport"
           content="width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
