@@ -229,7 +229,7 @@ describe('the conversation in the web', () => {
     process.kill(await platform.pidOf('relay'), 'SIGKILL')
     await page.getByText(/Reconnecting since/).waitFor()
     await page.getByText('Connected again.').waitFor({ timeout: 60_000 })
-    await log(page).getByText('word119 end').last().waitFor({ timeout: 60_000 })
+    await log(page).locator('p', { hasText: 'word119 end' }).waitFor({ timeout: 60_000 })
     const answer = await page.evaluate<string>(
       "[...document.querySelectorAll('[role=log] p')].filter((each) => each.textContent.includes('word119 end')).at(-1).textContent",
     )
@@ -252,13 +252,21 @@ describe('the conversation in the web', () => {
     await newChat('storefront', 'hostile', { prompt: 'hostile' })
     await open(page, '/sessions/storefront_hostile')
     await needsYou(page).getByText('Run a command?').waitFor({ timeout: 30_000 })
-    for (const button of await log(page).getByRole('button', { expanded: false }).all())
-      await button.click().catch(() => undefined)
+    await log(page)
+      .getByText(/Show the rest/)
+      .first()
+      .waitFor()
+    const openAll = async () =>
+      await page.evaluate(
+        "for (const each of document.querySelectorAll('[role=log] button[aria-expanded=false]')) each.click()",
+      )
+    await openAll()
+    expect(watched.problems).toEqual([])
     const title = await page.title()
     await page.evaluate("document.querySelector('[role=log]').scrollTop = 0")
     await page.waitForTimeout(500)
-    for (const button of await log(page).getByRole('button', { expanded: false }).all())
-      await button.click().catch(() => undefined)
+    await openAll()
+    await settle(page)
     await screenshot(page, 'webchat-hostile')
     expect(await page.evaluate<unknown>('window.__ran')).toBeUndefined()
     const inside = await page.evaluate<Record<string, number>>(`(() => {

@@ -71,6 +71,32 @@ describe('which agent a session gets', () => {
   })
 })
 
+describe('whether an agent has a chat', () => {
+  it('is said of those that have one, and only while all it is made of is there', async () => {
+    await writeFile(
+      join(aioHome, 'agents.toml'),
+      `
+      [talker]
+      name = "Talker"
+      argv = ["sh"]
+      [talker.chat]
+      argv = ["talk"]
+      [needy]
+      name = "Needy"
+      argv = ["sh"]
+      [needy.chat]
+      argv = ["talk"]
+      requires = ["claude"]
+      `,
+    )
+    const chatsOf = async () =>
+      Object.fromEntries((await openAgents('key')).list().map(({ id, hasChat }) => [id, hasChat]))
+    expect(await chatsOf()).toMatchObject({ shell: false, talker: true, needy: false })
+    await pretendInstalled()
+    expect(await chatsOf()).toMatchObject({ shell: false, talker: true, needy: true })
+  })
+})
+
 describe('how an agent is started', () => {
   it('hands a prompt over as one argument that can be no option', async () => {
     const agents = await openAgents()

@@ -6,7 +6,16 @@ import { useOpenRow } from './open-rows.tsx'
 import type { EntryOf } from './rows.ts'
 
 /** The agent's plan; an earlier one is folded. */
-export function PlanRow({ entry, isLatest }: { entry: EntryOf<'plan'>; isLatest: boolean }) {
+export function PlanRow({
+  entry,
+  isLatest,
+  isRunning,
+}: {
+  entry: EntryOf<'plan'>
+  isLatest: boolean
+  /** The agent is at it now. */
+  isRunning: boolean
+}) {
   const [isOpen, toggle] = useOpenRow(entry.id, isLatest)
   const done = entry.items.filter(({ status }) => status === 'completed').length
   const now = entry.items.find(({ status }) => status === 'in_progress')
@@ -42,7 +51,7 @@ export function PlanRow({ entry, isLatest }: { entry: EntryOf<'plan'>; isLatest:
               {item.status === 'completed' ? (
                 <Check role="img" aria-label="Done" className="icon-14 text-done" />
               ) : item.status === 'in_progress' ? (
-                <StateGlyph state="starting" label="Now" />
+                <StateGlyph state={isRunning ? 'starting' : 'idle'} label={isRunning ? 'Now' : 'Begun'} />
               ) : (
                 <span className="size-3.5 rounded-[3.5px] border-[1.5px] border-line-control" />
               )}

@@ -20,7 +20,7 @@ export type Row =
   | { kind: 'tool'; key: string; entry: EntryOf<'tool'>; isLastEdit: boolean }
   /** Neighbouring reads and searches, as one. */
   | { kind: 'tools'; key: string; entries: EntryOf<'tool'>[] }
-  | { kind: 'plan'; key: string; entry: EntryOf<'plan'>; isLatest: boolean }
+  | { kind: 'plan'; key: string; entry: EntryOf<'plan'>; isLatest: boolean; isRunning: boolean }
   | { kind: 'notice'; key: string; entry: EntryOf<'notice'> }
 
 /** Lays a conversation out in rows; prompts that wait are not part of it yet. */
@@ -45,7 +45,10 @@ export function rowsOf(entries: readonly ChatEntry[], sent: readonly SentPrompt[
         break
       }
       case 'plan':
-        rows.push({ kind: 'plan', key: entry.id, entry, isLatest: entry === lastPlan })
+        rows.push({
+          ...{ kind: 'plan', key: entry.id, entry },
+          ...{ isLatest: entry === lastPlan, isRunning: entry === lastPlan && isWorking },
+        })
         break
       case 'notice':
         rows.push({ kind: 'notice', key: entry.id, entry })

@@ -124,7 +124,7 @@ const RowView = memo(
       case 'tools':
         return <LookUpsRow entries={row.entries} />
       case 'plan':
-        return <PlanRow entry={row.entry} isLatest={row.isLatest} />
+        return <PlanRow entry={row.entry} isLatest={row.isLatest} isRunning={row.isRunning} />
       case 'notice':
         return <NoticeRow entry={row.entry} />
       default:
@@ -147,7 +147,7 @@ function isSame(a: Row, b: Row): boolean {
   if (b.kind === 'tools' || b.kind === 'sent' || a.entry !== b.entry) return false
   if (a.kind === 'message') return b.kind === 'message' && a.isGrowing === b.isGrowing
   if (a.kind === 'tool') return b.kind === 'tool' && a.isLastEdit === b.isLastEdit
-  return a.kind !== 'plan' || (b.kind === 'plan' && a.isLatest === b.isLatest)
+  return a.kind !== 'plan' || (b.kind === 'plan' && a.isLatest === b.isLatest && a.isRunning === b.isRunning)
 }
 
 /** Keeps the end in sight while it is, until a person scrolls away from it. */

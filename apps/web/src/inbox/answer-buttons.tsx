@@ -43,7 +43,7 @@ export function AnswerButtons({ question, place, hasKeys }: { question: Question
         onCancel={takesText ? undefined : () => setWriting(false)}
       />
     )
-  return (
+  const row = (
     <div
       className={cx(
         'flex flex-wrap items-center gap-1.5 max-md:grid max-md:w-full max-md:auto-cols-fr max-md:grid-flow-col max-md:gap-2',
@@ -83,9 +83,22 @@ export function AnswerButtons({ question, place, hasKeys }: { question: Question
       )}
     </div>
   )
+  if (!isWide || question.kind !== 'tool' || always.length === 0) return row
+  return (
+    <>
+      {row}
+      <p className="mt-1.5 text-12 text-ink-3">
+        Always covers every use of <span className="font-mono">{inertText(question.detail.tool)}</span>, not only this
+        one.
+      </p>
+    </>
+  )
 }
 
-/** The narrowest standing answer as a button, and the wider ones behind its arrow; on a phone one button that asks which. */
+/**
+ * The standing answers. In the conversation the narrowest is a button of its own, with what it covers below; where there
+ * is less room one button opens them all, each with what it covers.
+ */
 function Always(props: {
   always: readonly QuestionOption[]
   isWide: boolean
@@ -93,7 +106,7 @@ function Always(props: {
   send: (option: QuestionOption) => void
 }) {
   const { always, isWide, reason, send } = props
-  const [first, ...wider] = always
+  const [first] = always
   if (first === undefined) return null
   const words = (option: QuestionOption) => `Always in this ${option.always ?? 'session'}`
   const items = always.map((option) => ({
@@ -102,17 +115,16 @@ function Always(props: {
   }))
   return (
     <>
-      <span className="inline-flex max-md:hidden">
-        <Button
-          disabledReason={reason}
-          title={inertText(first.label)}
-          aria-label={words(first)}
-          onClick={() => send(first)}
-          className={cx(wider.length > 0 && 'rounded-r-[0]')}
-        >
-          {isWide ? words(first) : 'Always'}
-        </Button>
-        {wider.length > 0 && (
+      {isWide && (
+        <span className="inline-flex max-md:hidden">
+          <Button
+            disabledReason={reason}
+            title={inertText(first.label)}
+            onClick={() => send(first)}
+            className="rounded-r-[0]"
+          >
+            {words(first)}
+          </Button>
           <Menu label="How far it shall be allowed" items={items}>
             <Button
               disabledReason={reason}
@@ -122,11 +134,12 @@ function Always(props: {
               <ChevronDown className="icon-14" />
             </Button>
           </Menu>
-        )}
-      </span>
+        </span>
+      )}
       <Menu label="How far it shall be allowed" items={items}>
-        <Button disabledReason={reason} className="md:hidden">
+        <Button disabledReason={reason} className={cx(isWide && 'md:hidden')}>
           Always
+          <ChevronDown className="icon-14 max-md:hidden" />
         </Button>
       </Menu>
     </>
