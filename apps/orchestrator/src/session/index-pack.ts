@@ -26,7 +26,10 @@ export async function indexPack(repo: string, pack: string): Promise<void> {
   // its input before we have.
   if (code === 0) return
   if (fed.status === 'rejected' && said === '') said = String(fed.reason)
-  throw new AioError('EXEC_ERROR', `The commits were refused: ${said.trim() || `git index-pack ended with status ${code}`}`)
+  throw new AioError(
+    'EXEC_ERROR',
+    `The commits were refused: ${said.trim() || `git index-pack ended with status ${code}`}`,
+  )
 }
 
 /** A pack's header holds the number of its objects in its third word. */
