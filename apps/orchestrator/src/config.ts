@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { AioError, describeIssues, isolationSchema } from '@ai-orchestration/protocol'
 import { z } from 'zod'
 import { formatTarget, parseTarget } from './door/target.ts'
+import { RUNTIME_NAMES, type RuntimeName } from './runtime/container-runtime.ts'
 
 // Paths under AIO_RUN stand in a shell string of tmux's (pipe-pane), where only these characters are inert.
 const INERT_PATH = /^\/[A-Za-z0-9/._-]*$/
@@ -44,6 +45,12 @@ export const environmentSchema = z.object({
   AIO_ISOLATION: isolationSchema
     .default('full')
     .describe('`degraded` lets sessions start when an isolation cannot be set up; every client shows it.'),
+  AIO_RUNTIME: z
+    .enum(RUNTIME_NAMES)
+    .optional()
+    .describe(
+      'What runs containers: `runc`, `runc-rootless` or `bubblewrap`; the best that works when absent. Others than `runc` need AIO_ISOLATION=degraded.',
+    ),
   AIO_REQUIRE_PATCHED_RUNTIME: z
     .enum(['0', '1'])
     .default('0')
@@ -123,6 +130,8 @@ export interface OrchestratorConfig {
   /** Used when it exists; else sessions run on the skeleton over this machine's /usr. */
   rootfsDir: string
   isolation: 'full' | 'degraded'
+  /** What runs containers; the best that works when absent. */
+  runtime: RuntimeName | undefined
   /** How long what was removed is kept, in days. */
   archiveDays: number
   /** Refuse to run sessions on a runc without the fixes of November 2025. */
@@ -164,6 +173,7 @@ export function loadConfig(env: Record<string, string | undefined>): Orchestrato
     projectsDir: resolve(data.PROJECTS_DIR ?? join(data.HOME, 'projects')),
     rootfsDir: resolve(rootfsDir),
     isolation: data.AIO_ISOLATION,
+    runtime: data.AIO_RUNTIME,
     archiveDays: data.AIO_ARCHIVE_DAYS,
     requirePatchedRuntime: data.AIO_REQUIRE_PATCHED_RUNTIME === '1',
     idlePauseMs: data.AIO_IDLE_PAUSE_MS,

@@ -32,7 +32,6 @@ import { ProjectSecrets } from './project/secrets.ts'
 import { withdrawUseless } from './question/lifetime.ts'
 import { Questions } from './question/questions.ts'
 import { Rules } from './question/rules.ts'
-import { describeRuntime } from './session/runtime-version.ts'
 import { Sessions } from './session/sessions.ts'
 import { untilStopped } from './stop.ts'
 import { Terminals } from './terminal/terminals.ts'
@@ -91,7 +90,7 @@ async function main(config: OrchestratorConfig, log: Logger): Promise<void> {
     machine,
     agents: agents.list(),
     isolation: config.isolation,
-    warnings: describeRuntime(machine.runc),
+    warnings: sessions.warnings,
   })
   await using chats = new Chats({ sessions, desk: new ToolQuestions({ questions, rules }), log })
   const services = { config, projects, sessions, agents, questions, rules, chats }

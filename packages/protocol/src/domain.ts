@@ -235,6 +235,8 @@ export const sessionSchema = z.object({
   /** Limits it has run into since its process was started. */
   reached: z.array(reachedLimitSchema).optional(),
   isolation: isolationSchema,
+  /** What its isolation lacks, one sentence each; absent when it is full. */
+  lacks: z.array(z.string()).optional(),
   /** What its agent has used through the model gateway; absent before the first call. */
   usage: usageSchema.optional(),
   /** One thing the person should know, such as why another agent was chosen. */

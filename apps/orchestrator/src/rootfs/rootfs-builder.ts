@@ -4,8 +4,8 @@ import { AioError, type RootfsInfo } from '@ai-orchestration/protocol'
 import type { Steps } from '../command/steps.ts'
 import { run } from '../process/run.ts'
 import type { HelperContainers } from '../session/helper.ts'
+import type { ContainerRuntime } from '../runtime/container-runtime.ts'
 import { rootfsInUse, rootfsOf } from '../session/root-layer.ts'
-import type { Runc } from '../session/runc.ts'
 import type { SessionServices } from '../session/services.ts'
 import type { SessionStore } from '../session/session-store.ts'
 import { bootstrapDebian } from './bootstrap.ts'
@@ -24,7 +24,7 @@ interface BuilderServices extends Pick<SessionServices, 'bootstrap' | 'log' | 'p
   config: { rootfsDir: string }
   rootfs: RootFilesystem
   helpers: HelperContainers
-  runc: Runc
+  containers: ContainerRuntime
   store: SessionStore
   now: () => Date
   paths: (sessionId: string) => { bundle: string }
@@ -185,7 +185,7 @@ export class RootfsBuilder {
   }
 
   async #prune(): Promise<void> {
-    const { rootfs, runc, store, helpers, projects } = this.#services
+    const { rootfs, containers, store, helpers, projects } = this.#services
     if (this.#isBuilding) return
     const versions = ((await unlessMissing(readdir(this.#versions))) ?? []).map((name) => join(this.#versions, name))
     const current = await identityOf(this.#link)
@@ -194,7 +194,7 @@ export class RootfsBuilder {
     if (unused.length === 0) return
     // One that is about to start may have been told of any of them; the next occasion is soon enough.
     if (!helpers.isIdle || store.list().some(({ session }) => session.state === 'starting')) return
-    const pids = (await runc.list()).map(({ pid }) => pid).filter((pid) => pid > 0)
+    const pids = (await containers.list()).map(({ pid }) => pid).filter((pid) => pid > 0)
     const held = [...(await rootfsInUse(projects)), rootfs.current.path]
     const inUse = new Set(await Promise.all([...pids.map(rootOf), ...held.map(identityOf)]))
     for (const { path, id } of unused) {

@@ -29,7 +29,7 @@ const CLEAR_MS = 5_000
  */
 export async function adoptSessions(runtime: SessionRuntime, life: SessionLife): Promise<void> {
   for (const { id } of runtime.projects.list()) await loadProject(runtime, id)
-  const [containers, terminals] = await Promise.all([runtime.runc.list(), runtime.tmux.list()])
+  const [containers, terminals] = await Promise.all([runtime.containers.list(), runtime.tmux.list()])
   const names = new Set(containers.map(({ id }) => id))
   await runtime.archives.removeUnfinished()
   for (const record of runtime.store.list()) {
@@ -57,7 +57,7 @@ async function adopt(runtime: SessionRuntime, life: SessionLife, record: Session
   const name = containerIdOf(id)
   if (state === 'stopped' || state === 'failed') {
     // Its control group was kept to see why it ended; that is recorded.
-    if (found.names.has(name)) await runtime.runc.delete(name)
+    if (found.names.has(name)) await runtime.containers.delete(name)
     return
   }
   if (state === 'starting' && hasRunNothing(runtime, record, found)) return await takeApart(runtime, record)
@@ -106,10 +106,10 @@ async function findProcess(
 
 /** Mapped mounts that were cut off in the making, and control groups without a container. */
 async function clearAway(runtime: SessionRuntime): Promise<void> {
-  const { cgroups, cgroupOf, config, runc, log } = runtime
+  const { cgroups, cgroupOf, config, containers, log } = runtime
   const mappings = join(config.aioRun, MAPPINGS)
   for (const path of mountPoints().toReversed()) if (path.startsWith(`${mappings}/`)) await unmount(path)
-  const known = new Set((await runc.list()).map(({ id }) => cgroupOf(id)))
+  const known = new Set((await containers.list()).map(({ id }) => cgroupOf(id)))
   for (const group of cgroups.list(cgroupOf('').slice(1)).filter((name) => !known.has(name))) {
     try {
       await removeGroup(cgroups, group)
@@ -195,7 +195,7 @@ async function removeTree(path: string): Promise<void> {
 
 /** Helpers of an earlier orchestrator, and containers of sessions that do not exist. */
 async function removeOrphan(runtime: SessionRuntime, name: string): Promise<void> {
-  if (name.startsWith(HELPER_PREFIX)) return await runtime.runc.delete(name)
+  if (name.startsWith(HELPER_PREFIX)) return await runtime.containers.delete(name)
   const id = name.replace(/^claude-/, '')
   const projectId = parseSessionId(id)?.projectId
   if (projectId === undefined || runtime.store.get(id) !== undefined) return

@@ -6,12 +6,12 @@ import type { Readable } from 'node:stream'
 import { AioError } from '@ai-orchestration/protocol'
 import { spawnPiped } from '../process/spawn-piped.ts'
 import type { RootFilesystem, Rootfs } from '../rootfs/rootfs.ts'
+import type { ContainerRuntime } from '../runtime/container-runtime.ts'
 import { type Cgroups, DEFAULT_LIMITS } from './cgroups.ts'
 import { type Bind, containerConfig } from './container.ts'
 import { mountMapped } from './mapped-mounts.ts'
 import { unmount } from './mounts.ts'
 import { MAPPINGS } from './paths.ts'
-import type { Runc } from './runc.ts'
 import { rangeOf, UID_BASE } from './uid-range.ts'
 
 /** Containers of this name belong to nobody once the orchestrator that started them is gone. */
@@ -44,7 +44,7 @@ export interface HelperResult {
 
 interface HelperServices {
   aioRun: string
-  runc: Runc
+  containers: ContainerRuntime
   rootfs: RootFilesystem
   seccomp: Record<string, unknown>
   cgroups: Cgroups
@@ -93,7 +93,7 @@ export class HelperContainers {
    * @throws AioError TIMEOUT when it takes too long; EXEC_ERROR when it cannot be started; what `onOutput` throws.
    */
   async run(helper: HelperRun): Promise<HelperResult> {
-    const { aioRun, runc } = this.#services
+    const { aioRun, containers } = this.#services
     const id = `${HELPER_PREFIX}${randomBytes(6).toString('hex')}`
     const bundle = join(aioRun, 's', id)
     const mapping = join(aioRun, MAPPINGS, id)
@@ -105,7 +105,7 @@ export class HelperContainers {
       const binds = helper.binds.map((bind) => ({ ...bind, source: mapped.get(bind.source) ?? bind.source }))
       const config = this.#config(id, helper, binds)
       await writeFile(join(bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 })
-      return await this.#watch(id, runc.runArgv(id, bundle), helper)
+      return await this.#watch(id, await containers.runArgv(id, bundle), helper)
     } finally {
       this.#running -= 1
       if (mapped.size > 0) await unmapOwners(mapping, mapped)
@@ -134,7 +134,7 @@ export class HelperContainers {
       const [exitCode] = await Promise.race([Promise.all([exited, helper.onOutput(child.stdout)]), deadline.promise])
       return { exitCode, stderr }
     } catch (error) {
-      await this.#services.runc.delete(id)
+      await this.#services.containers.delete(id)
       child.process.kill('SIGKILL')
       throw error
     } finally {

@@ -20,8 +20,10 @@ export interface ExpectedIsolation {
   group: string
   /** True when its root filesystem is an overlay with a layer of its own; any other is read-only. */
   isRootOwn: boolean
-  /** Where the runtime keeps what it really set up. */
-  stateFile: string
+  /** Where the runtime keeps what it really set up; `undefined` when it keeps no such record. */
+  stateFile: string | undefined
+  /** What its map of user ids says; the whole range when absent. */
+  idMap?: string
 }
 
 /** Of the runtime's own record of a running container, what a person's safety hangs on. */
@@ -55,7 +57,7 @@ export function missingIsolation(pid: number, expected: ExpectedIsolation, cgrou
 
 type Check = [isMet: boolean, problem: string]
 
-function processChecks(pid: number, { uidBase }: ExpectedIsolation): Check[] {
+function processChecks(pid: number, { uidBase, idMap = `0 ${uidBase} ${UID_COUNT}` }: ExpectedIsolation): Check[] {
   const status = readOrUndefined(`/proc/${pid}/status`) ?? ''
   const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1]?.trim() ?? ''
   const ids = [...field('Uid').split(/\s+/), ...field('Gid').split(/\s+/)]
@@ -66,12 +68,8 @@ function processChecks(pid: number, { uidBase }: ExpectedIsolation): Check[] {
     [field('NoNewPrivs') === '1', 'it could gain privileges (no_new_privs)'],
     [capabilities.length === 0, `it holds capabilities (${capabilities.join(', ')})`],
     [ids.every((id) => Number(id) === uidBase + AGENT_UID), 'it runs as another user than it should'],
-    [maps.every((map) => isRange(map, uidBase)), 'its user ids are those of the host (user namespace)'],
+    [maps.every((map) => map.trim().split(/\s+/).join(' ') === idMap), 'its user ids are those of the host (user namespace)'],
   ]
-}
-
-function isRange(map: string, uidBase: number): boolean {
-  return map.trim().split(/\s+/).join(' ') === `0 ${uidBase} ${UID_COUNT}`
 }
 
 /** Masked paths are mounted over with nothing, read-only ones with themselves. */
@@ -106,6 +104,7 @@ function limitChecks(pid: number, { limits, group }: ExpectedIsolation, cgroups:
 }
 
 function hasSafeSpec({ stateFile, isRootOwn }: ExpectedIsolation): boolean {
+  if (stateFile === undefined) return true
   const text = readOrUndefined(stateFile)
   if (text === undefined) return false
   const found = stateSchema.safeParse(JSON.parse(text))

@@ -7,7 +7,7 @@ import { DOOR_ENVIRONMENT } from '../door/environment.ts'
 import { agentsBinds, projectBinds } from './binds.ts'
 import { DEFAULT_SESSION_LIMITS, groupLimits } from './cgroups.ts'
 import { containerConfig } from './container.ts'
-import { type HostProcess, readOrUndefined, startTimeOf } from './host-process.ts'
+import type { HostProcess } from './host-process.ts'
 import { type SessionPaths, workspaceOf } from './paths.ts'
 import { prepareRoot } from './root-layer.ts'
 import { projectOf, type SessionRuntime } from './runtime.ts'
@@ -23,7 +23,7 @@ const ASK_MS = 250
 /** Longest a container may take to start, in milliseconds; normally it takes 60. */
 const START_DEADLINE_MS = 30_000
 
-/** Writes what runc reads: the bundle's `config.json`. No secret is in it (I-4). */
+/** Writes what the runtime reads: the bundle's `config.json`. No secret is in it (I-4). */
 export async function writeConfig(runtime: SessionRuntime, id: string, launch: Launch): Promise<void> {
   const { seccomp, cgroups, agents } = runtime
   const rootfs = await prepareRoot(runtime, id)
@@ -71,7 +71,7 @@ function homeOf({ home, mappedHome, uidBase }: SessionPaths): string {
  * @throws AioError EXEC_ERROR with the runtime's own words when it does not start.
  */
 export async function startContainer(runtime: SessionRuntime, id: string, signal: AbortSignal): Promise<HostProcess> {
-  const { runc, tmux } = runtime
+  const { containers, tmux } = runtime
   const paths = runtime.paths(id)
   const { run, bundle, pidFile, terminalLog } = paths
   const name = containerIdOf(id)
@@ -80,7 +80,7 @@ export async function startContainer(runtime: SessionRuntime, id: string, signal
   const isChat = runtime.store.require(id).chat !== undefined
   const files = pipePaths(bundle)
   if (isChat) await makePipe(files)
-  const runArgv = runc.runArgv(name, bundle, { pidFile, isKept: true, preservedFds: isChat ? 2 : 0 })
+  const runArgv = await containers.runArgv(name, bundle, { pidFile, isKept: true, preservedFds: isChat ? 2 : 0 })
   const argv = isChat ? withPipe(files, runArgv) : runArgv
   await mountHome(paths)
   try {
@@ -98,13 +98,8 @@ export async function untilRunning(runtime: SessionRuntime, id: string, signal?:
   const deadline = performance.now() + START_DEADLINE_MS
   let askAt = performance.now() + ASK_MS
   for (;;) {
-    const pid = Number(readOrUndefined(pidFile) ?? 0)
-    if (pid > 0) {
-      const startTime = startTimeOf(pid)
-      // Until it has executed our program it is still runc's own.
-      if (startTime === undefined) return { pid, startTime: '' }
-      if (!readOrUndefined(`/proc/${pid}/comm`)?.startsWith('runc:')) return { pid, startTime }
-    }
+    const started = runtime.containers.started(name, pidFile)
+    if (started !== undefined) return started
     signal?.throwIfAborted()
     if (performance.now() > deadline)
       throw new AioError('TIMEOUT', `The container did not start within ${START_DEADLINE_MS / 1_000} s.`)

@@ -139,13 +139,13 @@ export class SessionLife implements AsyncDisposable {
   }
 
   async #end(id: string, given: SessionExit['reason'] | undefined): Promise<void> {
-    const { store, runc, doors, log } = this.#runtime
+    const { store, containers, doors, log } = this.#runtime
     const record = store.require(id)
     const exit = await describeExit(this.#runtime, record, this.limits.recentHits(id), given)
     this.limits.forget(id)
     this.unwatch(id)
     await doors.detach(id)
-    await runc.delete(containerIdOf(id))
+    await containers.delete(containerIdOf(id))
     await this.#runtime.secretFiles.take(id)
     const isShort = exit.reason !== 'reboot' && ageS(record.process) < FAILED_WITHIN_S
     const hasFailed = record.session.state === 'starting' || isShort

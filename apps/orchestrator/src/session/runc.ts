@@ -2,33 +2,30 @@ import { join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
 import { z } from 'zod'
 import { type RunResult, run } from '../process/run.ts'
+import type { Container, ContainerRuntime, RunOptions } from '../runtime/container-runtime.ts'
+import type { Cgroups } from './cgroups.ts'
+import { type HostProcess, readOrUndefined, startTimeOf } from './host-process.ts'
+import { openCgroups } from './open-cgroups.ts'
+import { UID_COUNT } from './uid-range.ts'
 
 const listSchema = z
   .array(z.object({ id: z.string(), pid: z.number(), status: z.string() }))
   .nullable()
   .transform((list) => list ?? [])
 
-/** A container as runc knows it; `pid` is 0 when it does not run. */
-export type Container = z.output<typeof listSchema>[number]
-
-/** The container runtime, with its state under AIO_RUN. */
-export class Runc {
+/** runc as root, which isolates in every way there is, with its state under AIO_RUN. */
+export class Runc implements ContainerRuntime {
+  readonly groups: Cgroups
   readonly #root: string
 
-  constructor(aioRun: string) {
+  /** @param groups the control groups of this machine. */
+  constructor(aioRun: string, groups: Cgroups = openCgroups()) {
     this.#root = join(aioRun, 'runc')
+    this.groups = groups
   }
 
-  /**
-   * Arguments that run a bundle in the foreground. With `isKept` the container's control group stays after its end, so
-   * that one can still see whether it ran out of memory; {@link delete} takes it away. `preservedFds` descriptors from 3 on
-   * are handed into the container.
-   */
-  runArgv(
-    id: string,
-    bundle: string,
-    options: { pidFile?: string; isKept?: boolean; preservedFds?: number } = {},
-  ): string[] {
+  /** With `isKept` the control group stays, so that one can still see whether it ran out of memory. */
+  async runArgv(id: string, bundle: string, options: RunOptions = {}): Promise<string[]> {
     return [
       ...['runc', '--root', this.#root, 'run', '--bundle', bundle],
       ...(options.isKept === true ? ['--keep'] : []),
@@ -38,17 +35,27 @@ export class Runc {
     ]
   }
 
-  /** Arguments that run a program inside a running container, as its user and with its environment. */
   execArgv(id: string, argv: readonly string[], cwd: string): string[] {
     return ['runc', '--root', this.#root, 'exec', '--cwd', cwd, id, ...argv]
   }
 
-  /** Where the runtime keeps what it set up for a container. */
+  started(_id: string, pidFile: string): HostProcess | undefined {
+    const pid = Number(readOrUndefined(pidFile) ?? 0)
+    if (pid <= 0) return undefined
+    const startTime = startTimeOf(pid)
+    if (startTime === undefined) return { pid, startTime: '' }
+    // Until it has executed our program it is still runc's own.
+    return readOrUndefined(`/proc/${pid}/comm`)?.startsWith('runc:') === true ? undefined : { pid, startTime }
+  }
+
+  idMap(uidBase: number): string {
+    return `0 ${uidBase} ${UID_COUNT}`
+  }
+
   stateFile(id: string): string {
     return join(this.#root, id, 'state.json')
   }
 
-  /** All containers, running or ended. */
   async list(): Promise<Container[]> {
     const { stdout } = await this.#list()
     const parsed = listSchema.safeParse(JSON.parse(stdout))
@@ -66,7 +73,6 @@ export class Runc {
     }
   }
 
-  /** Ends a container and takes away all that is left of it; does nothing when there is none. */
   async delete(id: string): Promise<void> {
     await run('runc', ['--root', this.#root, 'delete', '--force', id], { timeoutMs: 30_000 })
   }

@@ -1,11 +1,15 @@
 import { dirname, join } from 'node:path'
-import { parseSessionId } from '@ai-orchestration/protocol'
+import { AioError, parseSessionId } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
 import { RootFilesystem } from '../rootfs/rootfs.ts'
+import { Bubblewrap, bubblewrapContainers } from '../runtime/bubblewrap.ts'
+import { chooseRuntime, type RuntimeChoice, type RuntimeFacts } from '../runtime/choose-runtime.ts'
+import type { ContainerRuntime } from '../runtime/container-runtime.ts'
+import { runtimeFacts } from '../runtime/runtime-facts.ts'
 import { Archives } from './archives.ts'
 import { BaseCache } from './base.ts'
 import type { Cgroups } from './cgroups.ts'
-import { HelperContainers } from './helper.ts'
+import { HELPER_PREFIX, HelperContainers } from './helper.ts'
 import { whyUnmappable } from './mapped-mounts.ts'
 import { openCgroups } from './open-cgroups.ts'
 import { type SessionPaths, sessionPaths, shortHash } from './paths.ts'
@@ -27,7 +31,10 @@ export interface GitIdentity {
 export interface SessionRuntime extends Omit<SessionServices, 'cgroups' | 'facts'> {
   now: () => Date
   store: SessionStore
-  runc: Runc
+  /** What runs containers. */
+  containers: ContainerRuntime
+  /** Which runtime that is, and why. */
+  choice: RuntimeChoice
   cgroups: Cgroups
   rootfs: RootFilesystem
   seccomp: Record<string, unknown>
@@ -36,6 +43,8 @@ export interface SessionRuntime extends Omit<SessionServices, 'cgroups' | 'facts
   archives: Archives
   setups: SetupLayers
   secretFiles: SecretFiles
+  /** As `runc --version` prints it; `undefined` when it is not installed. */
+  runcVersion: string | undefined
   /** Why nothing may be started on this machine; empty when all is well. */
   refusals: readonly string[]
   /** True when each session can have a range of user ids of its own. */
@@ -56,13 +65,17 @@ export async function openRuntime(services: SessionServices): Promise<SessionRun
   const { aioHome, aioRun, rootfsDir, archiveDays } = services.config
   const now = services.now ?? (() => new Date())
   const rootfs = await RootFilesystem.open(aioRun, rootfsDir)
-  const runc = new Runc(aioRun)
-  const cgroups = services.cgroups ?? openCgroups()
-  const version = (await run('runc', ['--version'], { allowFailure: true })).stdout
-  const facts = services.facts ?? machineFacts(/^runc version (\S+)/m.exec(version)?.[1], cgroups)
+  const machineGroups = services.cgroups ?? openCgroups()
+  const found = await runtimeFacts(machineGroups.missing)
+  const facts = services.facts ?? machineFacts(found.runcVersion, machineGroups)
+  const choice = chooseRuntime(found, services.config)
   const seccomp = loadSeccompProfile()
   const machine = shortHash(aioRun)
   const cgroupOf = (containerId: string) => `/aio-${machine}-${containerId}`
+  const containers =
+    choice.name === 'bubblewrap' ? await Bubblewrap.open(aioRun, seccomp, cgroupOf('')) : new Runc(aioRun, machineGroups)
+  await assertNothingElsewhere(choice, { aioRun, found })
+  const cgroups = containers.groups
   const why = await whyUnmappable(dirname(services.projects.paths('probe').dir))
   if (why !== undefined)
     services.log.warn(
@@ -74,14 +87,16 @@ export async function openRuntime(services: SessionServices): Promise<SessionRun
     return sessionPaths(project, aioRun, sessionId, store.get(sessionId)?.uidBase)
   }
   const store = new SessionStore((record) => paths(record.session.id).record, now)
-  const helpers = new HelperContainers({ aioRun, runc, rootfs, seccomp, cgroups, cgroupOf })
+  const helpers = new HelperContainers({ aioRun, containers, rootfs, seccomp, cgroups, cgroupOf })
   return {
     ...services,
     now,
     store,
     hasOwnRanges: why === undefined,
-    refusals: refusals(facts, services.config),
-    runc,
+    refusals: choice.name === 'runc' ? refusals(facts, services.config) : choice.refusals,
+    containers,
+    choice,
+    runcVersion: found.runcVersion,
     cgroups,
     rootfs,
     seccomp,
@@ -111,4 +126,23 @@ async function machineIdentity(): Promise<GitIdentity> {
   })
   const value = (key: string) => new RegExp(`^user\\.${key} (.+)$`, 'm').exec(stdout)?.[1]
   return { name: value('name') ?? 'aio', email: value('email') ?? 'aio@localhost' }
+}
+
+/** A session that runs in another runtime than the chosen one could be neither seen nor ended by it. */
+async function assertNothingElsewhere(
+  { name }: RuntimeChoice,
+  { aioRun, found }: { aioRun: string; found: RuntimeFacts },
+): Promise<void> {
+  const others = [
+    ...(name === 'runc' || found.runcVersion === undefined ? [] : [{ other: 'runc', list: await new Runc(aioRun).list() }]),
+    ...(name === 'bubblewrap' ? [] : [{ other: 'bubblewrap', list: await bubblewrapContainers(aioRun) }]),
+  ]
+  for (const { other, list } of others) {
+    const running = list.filter(({ id, pid }) => pid > 0 && !id.startsWith(HELPER_PREFIX)).length
+    if (running > 0)
+      throw new AioError(
+        'CONFLICT',
+        `${running} of the sessions on this machine still run in ${other}, and ${name} would be used from now on. Start with AIO_RUNTIME=${other}, end them, and start again without it.`,
+      )
+  }
 }

@@ -77,7 +77,7 @@ export interface DoorKeeper {
 /** Everything sessions work with. */
 export interface SessionServices {
   config: Pick<OrchestratorConfig, 'aioHome' | 'aioRun' | 'rootfsDir' | 'isolation' | 'archiveDays'> &
-    Partial<Pick<OrchestratorConfig, 'requirePatchedRuntime' | 'idlePauseMs'>>
+    Partial<Pick<OrchestratorConfig, 'requirePatchedRuntime' | 'idlePauseMs' | 'runtime'>>
   log: Logger
   orchestratorId: string
   projects: ProjectSource

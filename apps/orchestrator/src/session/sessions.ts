@@ -21,6 +21,7 @@ import type { ConversationStart } from '../chat/opening.ts'
 import { pipePaths } from '../chat/pipe-files.ts'
 import type { Steps } from '../command/steps.ts'
 import { RootfsBuilder } from '../rootfs/rootfs-builder.ts'
+import { describeChoice } from '../runtime/choose-runtime.ts'
 import { adoptSessions } from './adopt.ts'
 import { Attentions } from './attentions.ts'
 import { agentsBinds } from './binds.ts'
@@ -36,6 +37,7 @@ import { type Restart, restartSession } from './restart.ts'
 import { restoreSession } from './restore.ts'
 import { describeRisk, findWorkAtRisk, isNothing } from './risk.ts'
 import { openRuntime, type SessionRuntime } from './runtime.ts'
+import { describeRuntime } from './runtime-version.ts'
 import { withSecrets } from './secret-files.ts'
 import type { SessionServices } from './services.ts'
 import { changeLimits } from './session-limits.ts'
@@ -85,6 +87,12 @@ export class Sessions implements AsyncDisposable {
     await adoptSessions(this.#runtime, this.#life)
     this.#pruneArchives()
     await this.prune()
+  }
+
+  /** What an admin should know about what runs sessions here, each with what to do. */
+  get warnings(): string[] {
+    const { choice, runcVersion } = this.#runtime
+    return choice.name === 'runc' ? describeRuntime(runcVersion) : describeChoice(choice)
   }
 
   /** All sessions, or those of one project, by id. */
@@ -330,7 +338,7 @@ export class Sessions implements AsyncDisposable {
       )
     const cwd = posix.resolve(workspaceOf(id), options.cwd ?? '.')
     const given = this.#runtime.secretFiles.has(id) ? withSecrets(argv) : argv
-    const [file = 'runc', ...args] = this.#runtime.runc.execArgv(containerIdOf(id), given, cwd)
+    const [file = 'runc', ...args] = this.#runtime.containers.execArgv(containerIdOf(id), given, cwd)
     return { file, args }
   }
 

@@ -32,14 +32,14 @@ export async function startSession(
     async () => await startContainer(runtime, id, steps.signal),
     async () => await removeContainer(runtime, id),
   )
-  const isolation = await steps.run('Isolation', async () => await proveIsolation(runtime, id, process))
+  const proof = await steps.run('Isolation', async () => await proveIsolation(runtime, id, process))
   if (launch.gateway !== undefined && isAlive(process))
     await steps.run(
       'Gateway',
       async () => await openDoor(runtime, id, process),
       async () => await runtime.doors.detach(id),
     )
-  await runtime.store.change(id, { session: { state: 'running', isolation }, process, phase: 'ran' })
+  await runtime.store.change(id, { session: { state: 'running', ...proof }, process, phase: 'ran' })
   if (launch.gateway === undefined && isAlive(process)) openDoorAside(runtime, id, process)
   return process
 }
@@ -47,7 +47,7 @@ export async function startSession(
 /** Ends a session's container and terminal and takes away all that is left of them. */
 export async function removeContainer(runtime: SessionRuntime, id: string): Promise<void> {
   const name = containerIdOf(id)
-  await runtime.runc.delete(name)
+  await runtime.containers.delete(name)
   await runtime.tmux.kill(name)
   await runtime.secretFiles.take(id)
   await unmountRoot(runtime, id)
@@ -63,16 +63,21 @@ export function expectedIsolation(runtime: SessionRuntime, id: string): Expected
     uidBase: runtime.paths(id).uidBase,
     group: runtime.cgroupOf(name),
     isRootOwn: rootfsOf(runtime.paths(id).bundle) !== undefined,
-    stateFile: runtime.runc.stateFile(name),
+    stateFile: runtime.containers.stateFile(name),
+    idMap: runtime.containers.idMap(runtime.paths(id).uidBase),
   }
 }
 
-async function proveIsolation(runtime: SessionRuntime, id: string, process: HostProcess): Promise<Isolation> {
+async function proveIsolation(
+  runtime: SessionRuntime,
+  id: string,
+  process: HostProcess,
+): Promise<{ isolation: Isolation; lacks: string[] | undefined }> {
   const missing = await findMissing(runtime, id, process)
-  if (missing.length === 0) return 'full'
+  if (missing.length === 0) return { isolation: 'full', lacks: undefined }
   if (runtime.config.isolation === 'full') throw isolationError(missing)
   runtime.log.warn({ missing }, 'a session runs without full isolation, as the setting AIO_ISOLATION allows')
-  return 'degraded'
+  return { isolation: 'degraded', lacks: missing }
 }
 
 /**

@@ -7,6 +7,7 @@ import { cleanEnv, run } from '../process/run.ts'
 import { Projects } from '../project/projects.ts'
 import { ProjectSecrets } from '../project/secrets.ts'
 import { type Bootstrap, bootstrapDebian } from '../rootfs/bootstrap.ts'
+import type { RuntimeName } from '../runtime/container-runtime.ts'
 import { Tmux } from '../terminal/tmux.ts'
 import { mountPoints, unmount } from './mounts.ts'
 import { openCgroups } from './open-cgroups.ts'
@@ -27,6 +28,8 @@ export class TestMachine implements AsyncDisposable {
   /** How freely agents were started, in order. */
   readonly permissions: string[] = []
   failAttach = false
+  /** What runs containers; the best that works when absent. */
+  runtime: RuntimeName | undefined
   bootstrap: Bootstrap | undefined
   /** What could not be undone. */
   readonly problems: string[] = []
@@ -53,8 +56,8 @@ export class TestMachine implements AsyncDisposable {
     return join(this.dir, 'home')
   }
 
-  /** @param existing the directory of a machine whose orchestrator has died. */
-  static async start(existing?: string): Promise<TestMachine> {
+  /** @param existing the directory of a machine whose orchestrator has died; @param runtime another one than runc. */
+  static async start(existing?: string, runtime?: RuntimeName): Promise<TestMachine> {
     const dir = existing ?? (await mkdtemp('/tmp/aio-s-'))
     await chmod(dir, 0o755)
     await mkdir(join(dir, 'run'), { recursive: true, mode: 0o711 })
@@ -68,7 +71,8 @@ export class TestMachine implements AsyncDisposable {
     })
     const tmux = await Tmux.open({ aioRun: join(dir, 'run'), log })
     const machine = new TestMachine(dir, projects, tmux)
-    await machine.openSessions()
+    machine.runtime = runtime
+    await machine.openSessions(runtime === undefined ? 'full' : 'degraded')
     return machine
   }
 
@@ -77,7 +81,7 @@ export class TestMachine implements AsyncDisposable {
     const sessions = await Sessions.open({
       config: {
         ...{ aioHome: this.home, aioRun: this.run, rootfsDir: join(this.dir, 'rootfs') },
-        ...{ isolation, idlePauseMs, archiveDays: 90 },
+        ...{ isolation, idlePauseMs, archiveDays: 90, runtime: this.runtime },
       },
       log: quiet,
       orchestratorId: ORCHESTRATOR_ID,
