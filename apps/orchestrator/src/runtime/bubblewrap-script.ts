@@ -8,16 +8,16 @@ const FILTER_FD = 9
 const STAGE = '/stage'
 
 /**
- * The shell script that runs a bundle in bubblewrap.
+ * The bash script that runs a bundle in bubblewrap.
  *
  * There are two, one in the other. The outer one is root's and gathers what is to be mounted, which lies where no other
  * user may walk; nothing else of the machine is in it but `/usr`. The inner one is run by the session's own user, makes
  * every namespace and drops every privilege.
  *
  * @param files `status` is where bubblewrap says which process it started and how that ended; `filter` is a compiled
- * system call filter.
+ * system call filter; `preservedFds` descriptors from 3 on are handed into the container.
  */
-export function bubblewrapScript(bundle: Bundle, files: { status: string; filter?: string }): string {
+export function bubblewrapScript(bundle: Bundle, files: { status: string; filter?: string; preservedFds: number }): string {
   const { uid: base, process: spec } = bundle
   const [uid, gid] = [base + spec.user.uid, base + spec.user.gid].map(String)
   const sources = [bundle.root.path, ...bundle.mounts.filter(({ type }) => type === 'bind').map(({ source }) => source)]
@@ -31,6 +31,8 @@ export function bubblewrapScript(bundle: Bundle, files: { status: string; filter
     ...['bwrap', ...inner(bundle, staged, files.filter !== undefined), '--', ...spec.args],
   ]
   return [
+    // Whatever the orchestrator left open is not for the session; 255 is bash's own.
+    `for fd in /proc/self/fd/*; do n=\${fd##*/}; [ $n -gt ${2 + files.preservedFds} ] && [ $n != 255 ] && eval "exec $n>&-"; done`,
     `exec ${STATUS_FD}>${quote(files.status)}${files.filter === undefined ? '' : ` ${FILTER_FD}<${quote(files.filter)}`}`,
     `echo ${spec.oomScoreAdj} >/proc/self/oom_score_adj`,
     // The pane's own terminal, which a program inside may want to open by its name.

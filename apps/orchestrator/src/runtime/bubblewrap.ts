@@ -61,17 +61,18 @@ export class Bubblewrap implements ContainerRuntime {
     })
   }
 
-  async runArgv(id: string, bundle: string, _options: RunOptions = {}): Promise<string[]> {
+  async runArgv(id: string, bundle: string, options: RunOptions = {}): Promise<string[]> {
     const directory = join(this.#root, id)
     const text = await readFile(join(bundle, 'config.json'), 'utf8')
     const config = bundleSchema.parse(JSON.parse(text))
     await rm(directory, { recursive: true, force: true })
     await mkdir(directory, { mode: 0o700 })
-    const files = { status: this.#statusFile(id), ...(this.#filter === undefined ? {} : { filter: this.#filter }) }
+    const preservedFds = options.preservedFds ?? 0
+    const files = { preservedFds, status: this.#statusFile(id), ...(this.#filter === undefined ? {} : { filter: this.#filter }) }
     await writeFile(join(directory, 'config.json'), text, { mode: 0o600 })
     await writeFile(join(directory, 'run.sh'), bubblewrapScript(config, files), { mode: 0o600 })
     this.#bundles.delete(id)
-    return ['sh', join(directory, 'run.sh')]
+    return ['bash', join(directory, 'run.sh')]
   }
 
   /** @throws AioError NOT_RUNNING when the container has ended. */

@@ -9,6 +9,8 @@ use strict;
 use warnings;
 
 use constant { PR_SET_PDEATHSIG => 1, PR_SET_SECCOMP => 22, PR_CAPBSET_DROP => 24, PR_SET_NO_NEW_PRIVS => 38 };
+# The same on every architecture.
+use constant { CLOSE_RANGE => 436, CLOSE_RANGE_CLOEXEC => 4 };
 use constant { SECCOMP_MODE_FILTER => 2, SIGKILL => 9 };
 
 my ($setns, $setgroups, $setresgid, $setresuid, $prctl, $pid, $start, $uid, $filter_file, $directory, @argv) = @ARGV;
@@ -51,6 +53,8 @@ if ($child == 0) {
     syscall($prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     for my $capability (0 .. 63) { last if syscall($prctl, PR_CAPBSET_DROP, $capability, 0, 0, 0) != 0 }
     syscall($prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 or fail("no_new_privs: $!");
+    # Whatever the orchestrator left open is not for the session.
+    syscall(CLOSE_RANGE, 3, 0xffff_ffff, CLOSE_RANGE_CLOEXEC) == 0 or fail("close_range: $!");
     if ($filter ne '') {
         my $program = pack 'S x6 P', length($filter) / 8, $filter;
         syscall($prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, $program, 0, 0) == 0 or fail("seccomp: $!");

@@ -25,7 +25,9 @@ export async function changeLimits(runtime: SessionRuntime, id: string, change: 
   const { session, process } = runtime.store.require(id)
   const before = session.limits ?? DEFAULT_SESSION_LIMITS
   const limits = withLimits(before, change)
-  if (process !== undefined && isAlive(process)) apply(runtime, id, before, limits)
+  // That of the disk is watched over, and is in no group.
+  const isOfGroup = JSON.stringify(groupLimits(limits)) !== JSON.stringify(groupLimits(before))
+  if (isOfGroup && process !== undefined && isAlive(process)) apply(runtime, id, before, limits)
   await runtime.store.change(id, { session: { limits } })
 }
 
