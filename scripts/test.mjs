@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { root, SetupError, setUp, withNode24 } from './setup.mjs'
 
 try {
-  await setUp({ programs: { chromium: 'chromium', jq: 'jq', mmdebstrap: 'mmdebstrap', ip: 'iproute2' } })
+  await setUp({
+    programs: { chromium: 'chromium', jq: 'jq', mmdebstrap: 'mmdebstrap', bwrap: 'bubblewrap', ip: 'iproute2' },
+  })
 } catch (error) {
   console.error(error instanceof SetupError ? error.message : error)
   console.log('0 passed, 1 failed')

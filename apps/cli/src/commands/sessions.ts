@@ -189,6 +189,8 @@ function statsText({ cpuPercent, memoryBytes, pids, diskBytes }: SessionStats): 
 /** Says what became of a session that was just made. */
 export function createdText(session: Session): string {
   const lines = [`Session ${session.id} ${stateText(session)} with ${session.agent} on ${session.branch}.`]
+  if (session.isolation === 'degraded' && session.lacks !== undefined)
+    lines.push(`Its isolation is degraded: ${inert(session.lacks.join('; '))}.`)
   if (session.notice !== undefined) lines.push(inert(session.notice))
   for (const line of session.exit?.lastLines ?? []) lines.push(`  ${inert(line)}`)
   if (session.state === 'running')
@@ -200,7 +202,12 @@ export function createdText(session: Session): string {
   return lines.join('\n')
 }
 
-function stateText({ state, exit, pause }: Session): string {
+function stateText(session: Session): string {
+  const isLess = session.isolation === 'degraded' && session.lacks !== undefined
+  return `${processText(session)}${isLess ? ', degraded isolation' : ''}`
+}
+
+function processText({ state, exit, pause }: Session): string {
   if (pause !== undefined) return pause.reason === 'asked' ? state : `${state} (${pause.reason})`
   if (exit === undefined) return state
   return exit.code === undefined ? `${state} (${exit.reason})` : `${state} (status ${exit.code})`

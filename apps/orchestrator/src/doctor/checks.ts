@@ -5,7 +5,18 @@ import { Agents } from '../agent/agents.ts'
 import type { OrchestratorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
 import { run } from '../process/run.ts'
+import {
+  chooseRuntime,
+  describeChoice,
+  NEEDS_ROOT,
+  type RuntimeChoice,
+  type RuntimeFacts,
+  runcProblems,
+  whyNoBubblewrap,
+} from '../runtime/choose-runtime.ts'
+import { runtimeFacts } from '../runtime/runtime-facts.ts'
 import { whyUnmappable } from '../session/mapped-mounts.ts'
+import { openCgroups } from '../session/open-cgroups.ts'
 import { describeRuntime, isPatched } from '../session/runtime-version.ts'
 
 /** What a check found. `warn` works and should be looked at. */
@@ -16,6 +27,10 @@ export interface Check {
   /** What to do about it. */
   fix?: string
 }
+
+/** Nothing of it is done by itself, since it makes sessions less safe. */
+const FIX =
+  'Give runc what it lacks, or install bubblewrap and set AIO_ISOLATION=degraded to run sessions in it, with less isolation.'
 
 /** Free space below which a machine is about to be in trouble, in bytes. */
 const DISK_LOW_BYTES = 2 * 1024 ** 3
@@ -31,15 +46,24 @@ const APT: Record<string, string> = {
 
 /** Runs every check of this machine; each tells what it found and what to do. */
 export async function checkMachine(config: OrchestratorConfig, log: Logger): Promise<Check[]> {
+  const facts = await runtimeFacts(openCgroups().missing)
+  const choice = chooseRuntime(facts, config)
+  // What runc needs is worth knowing, and no failure where another runtime was allowed to take its place.
+  const ofRunc = async (check: () => Promise<Finding>) => {
+    const finding = await check()
+    return finding.ok === false && choice.name !== 'runc' ? { ...finding, ok: 'warn' as const } : finding
+  }
   const groups = await Promise.all([
     one('node', checkNode),
-    ...['runc', 'tmux', 'git', 'tini', 'nsenter'].map((name) => one(name, () => checkProgram(name, config))),
-    one('root', checkRoot),
+    one('runtime', async () => checkRuntime(choice, facts, config)),
+    one('runc', () => ofRunc(() => checkProgram('runc', config))),
+    ...['tmux', 'git', 'tini', 'nsenter'].map((name) => one(name, () => checkProgram(name, config))),
+    one('root', async () => checkRoot(facts)),
     one('user namespaces', checkUserNamespaces),
     one('overlay', () => checkOverlay(config)),
     one('user ids', () => checkRanges(config)),
     one('seccomp', checkSeccomp),
-    one('cgroups', checkCgroups),
+    one('cgroups', () => ofRunc(checkCgroups)),
     one('rootfs', () => checkRootfs(config)),
     one('disk', () => checkDisk(config)),
     many('agents', () => checkAgents(config, log)),
@@ -85,12 +109,24 @@ async function checkProgram(name: string, config: OrchestratorConfig): Promise<F
     : { ok: 'warn', message: warning }
 }
 
-async function checkRoot(): Promise<Finding> {
-  return process.getuid?.() === 0
+/** Which runtimes are there, which would be used, and what that one lacks. */
+function checkRuntime(choice: RuntimeChoice, facts: RuntimeFacts, config: OrchestratorConfig): Finding {
+  const problems = runcProblems(facts, config)
+  const runc = problems.length === 0 ? 'can be used' : `cannot be used: ${problems.join('; ')}`
+  const bubblewrap = whyNoBubblewrap(facts) ?? 'can be used'
+  const rootless = facts.hasSubordinateIds === true ? 'its programs are there, but it runs no sessions' : 'not set up'
+  const message = `${choice.name}; runc as root ${runc}; bubblewrap ${facts.bubblewrapVersion ?? ''}: ${bubblewrap}; runc without root: ${rootless}`
+  if (choice.refusals.length > 0) return { ok: false, message: `${message}. ${choice.refusals.join('; ')}`, fix: FIX }
+  if (choice.name !== 'runc') return { ok: 'warn', message: `${message}. ${describeChoice(choice).join(' ')}` }
+  return problems.length === 0 ? { ok: true, message } : { ok: false, message, fix: FIX }
+}
+
+function checkRoot({ isRoot }: RuntimeFacts): Finding {
+  return isRoot
     ? { ok: true, message: 'runs as root' }
     : {
         ok: false,
-        message: 'does not run as root, which overlay workspaces and private uid ranges need here',
+        message: `does not run as root of this machine: ${NEEDS_ROOT}`,
         fix: 'Start it with sudo; containers are not root on this machine either way.',
       }
 }

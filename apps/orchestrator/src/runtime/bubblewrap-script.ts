@@ -17,7 +17,10 @@ const STAGE = '/stage'
  * @param files `status` is where bubblewrap says which process it started and how that ended; `filter` is a compiled
  * system call filter; `preservedFds` descriptors from 3 on are handed into the container.
  */
-export function bubblewrapScript(bundle: Bundle, files: { status: string; filter?: string; preservedFds: number }): string {
+export function bubblewrapScript(
+  bundle: Bundle,
+  files: { status: string; filter?: string; preservedFds: number },
+): string {
   const { uid: base, process: spec } = bundle
   const [uid, gid] = [base + spec.user.uid, base + spec.user.gid].map(String)
   const sources = [bundle.root.path, ...bundle.mounts.filter(({ type }) => type === 'bind').map(({ source }) => source)]
@@ -64,7 +67,7 @@ function inner(bundle: Bundle, staged: ReadonlyMap<string, string>, hasFilter: b
     ...['--die-with-parent', '--unshare-all', '--as-pid-1', '--cap-drop', 'ALL'],
     ...['--uid', `${spec.user.uid}`, '--gid', `${spec.user.gid}`, '--hostname', bundle.hostname],
     ...['--json-status-fd', `${STATUS_FD}`, ...(hasFilter ? ['--seccomp', `${FILTER_FD}`] : [])],
-    ...['--ro-bind', placeOf(root.path), '/'],
+    ...[root.readonly ? '--ro-bind' : '--bind', placeOf(root.path), '/'],
     ...bundle.mounts.flatMap((mount) => mounted({ ...mount, source: placeOf(mount.source) })),
     // What belongs to nobody else is the session's here, and would be memory without a limit.
     ...['--remount-ro', '/dev', '--remount-ro', '/project'],

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Execs } from '../exec/execs.ts'
-import { run } from '../process/run.ts'
 import { createLogger } from '../log.ts'
+import { run } from '../process/run.ts'
 import { startTimeOf } from '../session/host-process.ts'
 import { TestMachine } from '../session/test-machine.ts'
 
@@ -60,10 +60,11 @@ describe('a session in bubblewrap', { timeout: 60_000 }, () => {
 
   it('sees nothing of this machine and can write nowhere but at home, in its workspace and in /tmp', async () => {
     expect(await inside('unshare --user true; echo $?')).toMatch(/Operation not permitted|Function not implemented/)
-    expect(await inside('ls /stage /root 2>&1; cat /proc/kcore 2>&1 | head -c 10; ls /sys/firmware /proc/acpi')).not.toMatch(
-      /\/stage:\n|ELF/,
-    )
-    const tried = '/a /usr/a /etc/a /dev/a /sys/a /project/a /project/.objects/a /opt/agents/a /proc/sys/kernel/hostname'
+    expect(
+      await inside('ls /stage /root 2>&1; cat /proc/kcore 2>&1 | head -c 10; ls /sys/firmware /proc/acpi'),
+    ).not.toMatch(/\/stage:\n|ELF/)
+    const tried =
+      '/a /usr/a /etc/a /dev/a /sys/a /project/a /project/.objects/a /opt/agents/a /proc/sys/kernel/hostname'
     expect(await inside(`for f in ${tried}; do (echo x >$f) 2>/dev/null && echo $f; done; true`)).toBe('')
     expect(await inside('for f in /tmp/a ~/a a; do echo x >$f || echo $f; done; rm a')).toBe('')
     expect(await inside('ps -e --no-headers | wc -l')).toMatch(/^[3-6]$/)
@@ -144,6 +145,16 @@ describe('a session in bubblewrap', { timeout: 60_000 }, () => {
     })
     expect((await machine.inside(restored.id, 'cat a.txt b.txt')).out).toBe('two\nunsaved')
     await machine.terminate(restored.id, true)
+  })
+
+  it('ends with the process that runs it, and is told to have been killed', async () => {
+    const made = await machine.create({ projectId: 'demo', name: 'gone' })
+    const [outer = ''] = (await run('pgrep', ['-of', `^bwrap .*/demo_gone`])).stdout.split('\n')
+    process.kill(Number(outer), 'SIGKILL')
+    await eventually(async () =>
+      expect(machine.sessions.require(made.id)).toMatchObject({ state: 'failed', exit: { reason: 'killed' } }),
+    )
+    await machine.terminate(made.id, true)
   })
 
   it('tells how its program ended, and what kept it from starting', async () => {

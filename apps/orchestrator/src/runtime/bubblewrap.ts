@@ -68,7 +68,11 @@ export class Bubblewrap implements ContainerRuntime {
     await rm(directory, { recursive: true, force: true })
     await mkdir(directory, { mode: 0o700 })
     const preservedFds = options.preservedFds ?? 0
-    const files = { preservedFds, status: this.#statusFile(id), ...(this.#filter === undefined ? {} : { filter: this.#filter }) }
+    const files = {
+      preservedFds,
+      status: this.#statusFile(id),
+      ...(this.#filter === undefined ? {} : { filter: this.#filter }),
+    }
     await writeFile(join(directory, 'config.json'), text, { mode: 0o600 })
     await writeFile(join(directory, 'run.sh'), bubblewrapScript(config, files), { mode: 0o600 })
     this.#bundles.delete(id)

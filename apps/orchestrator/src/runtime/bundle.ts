@@ -16,7 +16,7 @@ export type BundleMount = z.output<typeof mountSchema>
 export const bundleSchema = z
   .object({
     hostname: z.string(),
-    root: z.object({ path: z.string() }),
+    root: z.object({ path: z.string(), readonly: z.boolean() }),
     process: z.object({
       terminal: z.boolean(),
       user: z.object({ uid: z.number(), gid: z.number() }),

@@ -57,7 +57,11 @@ export function chooseRuntime(facts: RuntimeFacts, settings: RuntimeSettings): R
     case 'runc':
       return { name, refusals: [] }
     case 'runc-rootless':
-      return { name, refusals: [ROOTLESS], why: 'AIO_RUNTIME says so' }
+      return {
+        name,
+        refusals: [`runc without root cannot run sessions yet: ${NEEDS_ROOT}`],
+        why: 'AIO_RUNTIME says so',
+      }
     case 'bubblewrap': {
       const why = whyNoBubblewrap(facts)
       const refusals = [
@@ -87,22 +91,23 @@ export function runcProblems(
 ): string[] {
   const isUnpatched = runcVersion !== undefined && !isPatched(runcVersion)
   return [
-    ...(isRoot ? [] : ['the orchestrator does not run as root']),
+    ...(isRoot ? [] : ['the orchestrator is not root of this machine']),
     ...(runcVersion === undefined ? ['runc is not installed'] : []),
     ...(isUnpatched && requirePatchedRuntime === true
       ? [`runc ${runcVersion} lacks fixes that AIO_REQUIRE_PATCHED_RUNTIME asks for`]
       : []),
-    ...(missingGroups.length === 0 ? [] : [`there is no ${missingGroups.join(', ')} control group that can be written`]),
+    ...(missingGroups.length === 0
+      ? []
+      : [`there is no ${missingGroups.join(', ')} control group that can be written`]),
   ]
 }
 
 /** Why bubblewrap cannot be used; `undefined` when it can. */
 export function whyNoBubblewrap({ isRoot, bubblewrapVersion }: RuntimeFacts): string | undefined {
-  if (bubblewrapVersion === undefined)
-    return 'bubblewrap is not installed (apt-get install -y bubblewrap brings it)'
-  return isRoot ? undefined : 'bubblewrap runs sessions for root only, because their workspaces are mounted by root'
+  if (bubblewrapVersion === undefined) return 'bubblewrap is not installed (apt-get install -y bubblewrap brings it)'
+  return isRoot ? undefined : NEEDS_ROOT
 }
 
-/** Why sessions do not start without root, as tried; see docs/adr/0029. */
-export const ROOTLESS =
-  'runc without root cannot run sessions: mounting their workspaces and giving files to their user ids needs root'
+/** Why nothing runs without root, as tried; see docs/adr/0029. */
+export const NEEDS_ROOT =
+  'mounting the workspaces of sessions and giving files to their user ids needs root of the machine, not only of a user namespace. Start it with sudo; containers are not root on this machine either way'

@@ -88,7 +88,9 @@ export class ProcessTrees implements Cgroups {
     return tree === undefined ? [] : membersOf(tree)
   }
 
-  remove(_group: string): void {}
+  remove(_group: string): void {
+    // Nothing was made for it.
+  }
 }
 
 interface Stat {

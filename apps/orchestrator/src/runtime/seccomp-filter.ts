@@ -104,12 +104,11 @@ function ofCall(number: number, rules: readonly Rule[]): Instruction[] {
   return [{ code: JUMP_IF_EQUAL, ifFalse: body.length, value: number }, ...body]
 }
 
+/** Each condition jumps over all that follows when it does not hold, so they are put together from the last. */
 function ofRule(rule: Rule): Instruction[] {
-  const end: Instruction = { code: RETURN, value: answer(rule) }
-  // From the last condition to the first: each jumps over all that follows when it does not hold.
-  return (rule.args ?? []).reduceRight<Instruction[]>((rest, argument) => [...ofArgument(argument, rest.length), ...rest], [
-    end,
-  ])
+  const body: Instruction[] = [{ code: RETURN, value: answer(rule) }]
+  for (const argument of (rule.args ?? []).toReversed()) body.unshift(...ofArgument(argument, body.length))
+  return body
 }
 
 function ofArgument({ index, op, value, valueTwo }: z.output<typeof argumentSchema>, over: number): Instruction[] {

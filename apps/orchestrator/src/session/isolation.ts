@@ -68,7 +68,10 @@ function processChecks(pid: number, { uidBase, idMap = `0 ${uidBase} ${UID_COUNT
     [field('NoNewPrivs') === '1', 'it could gain privileges (no_new_privs)'],
     [capabilities.length === 0, `it holds capabilities (${capabilities.join(', ')})`],
     [ids.every((id) => Number(id) === uidBase + AGENT_UID), 'it runs as another user than it should'],
-    [maps.every((map) => map.trim().split(/\s+/).join(' ') === idMap), 'its user ids are those of the host (user namespace)'],
+    [
+      maps.every((map) => map.trim().split(/\s+/).join(' ') === idMap),
+      'its user ids are those of the host (user namespace)',
+    ],
   ]
 }
 

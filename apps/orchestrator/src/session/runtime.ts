@@ -3,7 +3,7 @@ import { AioError, parseSessionId } from '@ai-orchestration/protocol'
 import { run } from '../process/run.ts'
 import { RootFilesystem } from '../rootfs/rootfs.ts'
 import { Bubblewrap, bubblewrapContainers } from '../runtime/bubblewrap.ts'
-import { chooseRuntime, type RuntimeChoice, type RuntimeFacts } from '../runtime/choose-runtime.ts'
+import { chooseRuntime, NEEDS_ROOT, type RuntimeChoice, type RuntimeFacts } from '../runtime/choose-runtime.ts'
 import type { ContainerRuntime } from '../runtime/container-runtime.ts'
 import { runtimeFacts } from '../runtime/runtime-facts.ts'
 import { Archives } from './archives.ts'
@@ -64,16 +64,20 @@ export interface SessionRuntime extends Omit<SessionServices, 'cgroups' | 'facts
 export async function openRuntime(services: SessionServices): Promise<SessionRuntime> {
   const { aioHome, aioRun, rootfsDir, archiveDays } = services.config
   const now = services.now ?? (() => new Date())
-  const rootfs = await RootFilesystem.open(aioRun, rootfsDir)
   const machineGroups = services.cgroups ?? openCgroups()
   const found = await runtimeFacts(machineGroups.missing)
+  if (!found.isRoot)
+    throw new AioError('ISOLATION_UNAVAILABLE', `This orchestrator cannot run sessions: ${NEEDS_ROOT}.`)
+  const rootfs = await RootFilesystem.open(aioRun, rootfsDir)
   const facts = services.facts ?? machineFacts(found.runcVersion, machineGroups)
   const choice = chooseRuntime(found, services.config)
   const seccomp = loadSeccompProfile()
   const machine = shortHash(aioRun)
   const cgroupOf = (containerId: string) => `/aio-${machine}-${containerId}`
   const containers =
-    choice.name === 'bubblewrap' ? await Bubblewrap.open(aioRun, seccomp, cgroupOf('')) : new Runc(aioRun, machineGroups)
+    choice.name === 'bubblewrap'
+      ? await Bubblewrap.open(aioRun, seccomp, cgroupOf(''))
+      : new Runc(aioRun, machineGroups)
   await assertNothingElsewhere(choice, { aioRun, found })
   const cgroups = containers.groups
   const why = await whyUnmappable(dirname(services.projects.paths('probe').dir))
@@ -134,7 +138,9 @@ async function assertNothingElsewhere(
   { aioRun, found }: { aioRun: string; found: RuntimeFacts },
 ): Promise<void> {
   const others = [
-    ...(name === 'runc' || found.runcVersion === undefined ? [] : [{ other: 'runc', list: await new Runc(aioRun).list() }]),
+    ...(name === 'runc' || found.runcVersion === undefined
+      ? []
+      : [{ other: 'runc', list: await new Runc(aioRun).list() }]),
     ...(name === 'bubblewrap' ? [] : [{ other: 'bubblewrap', list: await bubblewrapContainers(aioRun) }]),
   ]
   for (const { other, list } of others) {

@@ -30,10 +30,15 @@ export function SessionTabs(props: {
             <span>{orchestrator?.agents.find((each) => each.id === session.agent)?.name ?? session.agent}</span>
             <span
               className="flex items-center gap-1.5"
-              title={session.isolation === 'degraded' ? 'Isolation is degraded on this machine' : 'Fully isolated'}
+              title={
+                session.isolation === 'full'
+                  ? 'Fully isolated'
+                  : ['Isolation is degraded by the admin of this machine', ...(session.lacks ?? [])].join('\n')
+              }
             >
               <Server className="icon-14" />
               {orchestrator?.name ?? 'unknown'}
+              {session.isolation === 'degraded' && <span className="text-needs">degraded isolation</span>}
             </span>
             <span className="flex items-center gap-1.5">
               <Clock className="icon-14" />
