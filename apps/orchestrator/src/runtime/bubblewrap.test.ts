@@ -1,3 +1,4 @@
+import { readFile, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Execs } from '../exec/execs.ts'
@@ -155,6 +156,17 @@ describe('a session in bubblewrap', { timeout: 60_000 }, () => {
       expect(machine.sessions.require(made.id)).toMatchObject({ state: 'failed', exit: { reason: 'killed' } }),
     )
     await machine.terminate(made.id, true)
+  })
+
+  it('hands an agent the two ends of its pipe', async () => {
+    const before = machine.launch
+    machine.launch = { argv: ['cat'], env: {}, chat: {} }
+    const made = await machine.create({ projectId: 'demo', name: 'chat', interface: 'chat' })
+    const { start } = machine.sessions.chatOf(made.id)
+    await writeFile(start?.files.input ?? '', 'hello\n')
+    await eventually(async () => expect(await readFile(start?.files.output ?? '', 'utf8')).toBe('hello\n'))
+    await machine.terminate(made.id, true)
+    machine.launch = before
   })
 
   it('tells how its program ended, and what kept it from starting', async () => {
