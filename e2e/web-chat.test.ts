@@ -90,8 +90,9 @@ describe('the conversation in the web', () => {
     )
     // Shown at once, and not twice once it has come back.
     await log(page).getByText('Store refunds when Stripe sends').waitFor()
-    await needsYou(page).getByText('Run a command?').waitFor()
+    await log(page).getByText('The handler exists').waitFor()
     expect(await log(page).getByText('Store refunds when Stripe sends').count()).toBe(1)
+    await needsYou(page).getByText('Run a command?').waitFor()
     await log(page).getByText('Read 6 files, searched 2 times').waitFor()
     await log(page).getByText('already stored').waitFor()
     await ask(page, 'Then add the refund fields to the OpenAPI file')
@@ -217,6 +218,21 @@ describe('the conversation in the web', () => {
     })
   })
 
+  it('answers what the agent itself asks, by a choice or in words', { timeout: 60_000 }, async () => {
+    const { page } = laptop
+    await open(page, '/sessions/payments-api_refund-webhooks')
+    await ask(page, 'choose Which colour shall the badge have?')
+    await needsYou(page).getByText('Which colour shall the badge have?').waitFor()
+    await settle(page)
+    await screenshot(page, 'webchat-agent-question')
+    await needsYou(page).getByRole('button', { name: 'Amber' }).click()
+    await log(page).getByText('answered {"color":"Amber"}').waitFor()
+    await ask(page, 'choose And which shape?')
+    await needsYou(page).getByRole('textbox', { name: 'Your answer' }).fill('Round')
+    await needsYou(page).getByRole('textbox', { name: 'Your answer' }).press('Enter')
+    await log(page).getByText('answered {"color_custom":"Round"}').waitFor()
+  })
+
   it('comes back after the relay was killed, with nothing stale and nothing doubled', {
     timeout: 120_000,
   }, async () => {
@@ -300,7 +316,8 @@ describe('the conversation in the web', () => {
     const { page } = laptop
     await newChat('storefront', 'many', { prompt: 'many 10000' })
     await until(
-      async () => (await client.sessions.get.query({ sessionId: 'storefront_many' })).attention === 'idle',
+      async () =>
+        /^(idle|done)$/.test((await client.sessions.get.query({ sessionId: 'storefront_many' })).attention ?? ''),
       90_000,
     )
     await open(page, '/sessions/storefront_many')

@@ -122,6 +122,20 @@ const SCENES = {
   async say(rest) {
     say(rest)
   },
+  async choose(rest) {
+    const id = asked++
+    const answer = new Promise((resolve) => waiting.set(id, resolve))
+    const color = { type: 'string', title: 'Colour', enum: ['Slate, as the rest of the app', 'Amber'] }
+    send({
+      id,
+      method: 'elicitation/create',
+      params: {
+        ...{ sessionId: SESSION, mode: 'form', message: rest },
+        requestedSchema: { type: 'object', properties: { color, color_custom: { type: 'string' } } },
+      },
+    })
+    say(`answered ${JSON.stringify((await answer).content)}`)
+  },
   async slowly(rest) {
     for (const word of rest.split(' ')) {
       say(`${word} `, 'slow')

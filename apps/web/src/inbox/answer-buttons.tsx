@@ -1,29 +1,17 @@
 import type { Question, QuestionOption } from '@ai-orchestration/protocol'
 import { ChevronDown } from 'lucide-react'
-import { type FormEvent, useState } from 'react'
+import { useState } from 'react'
 import { inertText } from '../code/inert-text.ts'
-import { useOfflineReason } from '../relay/connection.ts'
-import { useOrchestrators, useRoleReason } from '../relay/use-fleet.ts'
 import { Button } from '../ui/button.tsx'
 import { cx } from '../ui/cx.ts'
 import { Kbd } from '../ui/kbd.tsx'
 import { Menu } from '../ui/menu.tsx'
+import { DenyForm } from './deny-form.tsx'
+import { PersonAnswer } from './person-answer.tsx'
 import type { Place } from './question-card.tsx'
 import { placesOf } from './question-face.ts'
 import { useAnswer } from './use-answer.ts'
-import { useTellWhy } from './use-tell-why.ts'
-
-/** Why a question cannot be answered now; `undefined` when it can. */
-export function useAnswerReason(question: Question): string | undefined {
-  const offline = useOfflineReason()
-  const role = useRoleReason('operator')
-  const machine = useOrchestrators()?.find((each) => each.id === question.orchestratorId)
-  return (
-    offline ??
-    role ??
-    (machine?.state === 'offline' ? `${machine.name} is offline; it can be answered when it is back` : undefined)
-  )
-}
+import { useAnswerReason } from './use-answer-reason.ts'
 
 /** The ways to answer a question, and a field for those that carry words. */
 export function AnswerButtons({ question, place, hasKeys }: { question: Question; place: Place; hasKeys: boolean }) {
@@ -33,16 +21,9 @@ export function AnswerButtons({ question, place, hasKeys }: { question: Question
   const { once, always, deny, others } = placesOf(question)
   const send = (option: QuestionOption) => void answer(question, option.id)
   const isWide = place.kind === 'chat'
-  const takesText = question.kind === 'agent' && question.detail.takesText
-  if (isWriting || takesText)
-    return (
-      <WordsForm
-        question={question}
-        options={takesText ? question.options : deny === undefined ? [] : [deny]}
-        reason={reason}
-        onCancel={takesText ? undefined : () => setWriting(false)}
-      />
-    )
+  if (question.kind === 'agent') return <PersonAnswer question={question} reason={reason} />
+  if (isWriting && deny !== undefined)
+    return <DenyForm question={question} deny={deny} reason={reason} onCancel={() => setWriting(false)} />
   const row = (
     <div
       className={cx(
@@ -52,14 +33,14 @@ export function AnswerButtons({ question, place, hasKeys }: { question: Question
     >
       {once !== undefined && (
         <Button kind={hasKeys ? 'primary' : 'default'} disabledReason={reason} onClick={() => send(once)}>
-          {question.kind === 'budget' || question.kind === 'agent' ? inertText(once.label) : 'Allow once'}
+          {question.kind === 'budget' ? inertText(once.label) : 'Allow once'}
           {hasKeys && reason === undefined && <Kbd isOnAccent>A</Kbd>}
         </Button>
       )}
       <Always always={always} isWide={isWide} reason={reason} send={send} />
       {deny !== undefined && (
         <Button disabledReason={reason} onClick={() => send(deny)}>
-          {question.kind === 'budget' || question.kind === 'agent' ? inertText(deny.label) : 'Deny'}
+          {question.kind === 'budget' ? inertText(deny.label) : 'Deny'}
           {hasKeys && reason === undefined && <Kbd>D</Kbd>}
         </Button>
       )}
@@ -143,63 +124,5 @@ function Always(props: {
         </Button>
       </Menu>
     </>
-  )
-}
-
-/** Answers with words: why not, or what an agent asked for. */
-function WordsForm(props: {
-  question: Question
-  options: readonly QuestionOption[]
-  reason: string | undefined
-  onCancel: (() => void) | undefined
-}) {
-  const { question, options, reason, onCancel } = props
-  const answer = useAnswer()
-  const tellWhy = useTellWhy()
-  const [text, setText] = useState('')
-  const send = async (option: QuestionOption) => {
-    const words = text.trim()
-    const isDone = await answer(question, option.id, words === '' ? undefined : words)
-    if (isDone && words !== '' && question.kind === 'tool') await tellWhy(question.sessionId, words)
-  }
-  const submit = (event: FormEvent) => {
-    event.preventDefault()
-    const [only] = options
-    if (options.length === 1 && only !== undefined && reason === undefined) void send(only)
-  }
-  return (
-    <form onSubmit={submit} className="flex w-full min-w-[280px] flex-1 flex-col gap-2">
-      <textarea
-        // biome-ignore lint/a11y/noAutofocus: it was asked for by the button that it replaces
-        autoFocus={onCancel !== undefined}
-        aria-label={onCancel === undefined ? 'Your answer' : 'Why not'}
-        placeholder={onCancel === undefined ? 'Your answer' : 'Why not? The agent is told with your next prompt.'}
-        rows={2}
-        value={text}
-        onChange={(event) => setText(event.target.value)}
-        onKeyDown={(event) => {
-          if (event.key === 'Escape' && onCancel !== undefined) {
-            event.preventDefault()
-            event.stopPropagation()
-            onCancel()
-          }
-          if (event.key === 'Enter' && !event.shiftKey && !event.nativeEvent.isComposing) submit(event)
-        }}
-        className="w-full resize-none rounded-3 border border-line-3 bg-surface-1 px-2.5 py-1.5 [field-sizing:content] focus-visible:border-accent focus-visible:shadow-[0_0_0_1px_var(--accent)] max-md:text-16"
-      />
-      <span className="flex flex-wrap justify-end gap-1.5">
-        {onCancel !== undefined && (
-          <Button kind="ghost" onClick={onCancel}>
-            Back
-          </Button>
-        )}
-        {options.map((option) => (
-          <Button key={option.id} disabledReason={reason} onClick={() => void send(option)}>
-            {onCancel === undefined ? inertText(option.label) : 'Deny'}
-            {options.length === 1 && <Kbd>↵</Kbd>}
-          </Button>
-        ))}
-      </span>
-    </form>
   )
 }

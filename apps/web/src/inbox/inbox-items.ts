@@ -1,4 +1,5 @@
 import type { Question, Session } from '@ai-orchestration/protocol'
+import { useEffect } from 'react'
 import { createStore, useStore } from '../relay/store.ts'
 import { useQuestions, useSessions } from '../relay/use-fleet.ts'
 
@@ -42,9 +43,31 @@ export function inboxOf(
   return [...questions.map((question): InboxItem => ({ kind: 'question', id: question.id, question })), ...looks]
 }
 
+/** Forgets dismissals of what is over: should it happen again, it is shown again. */
+export function useForgetDismissals(): void {
+  const sessions = useSessions()
+  useEffect(() => {
+    const all = dismissed.get() ?? kept()
+    if (sessions === undefined || all.length === 0) return
+    const open = new Set(
+      sessions.flatMap((session) => {
+        const why = whyLook(session, new Set())
+        return why === undefined ? [] : [keyOf(session, why)]
+      }),
+    )
+    // A session that is not known now may come back with its machine.
+    const known = new Set(sessions.map(({ id }) => id))
+    const still = all.filter((id) => open.has(id) || !known.has(id.split(' ')[0] ?? ''))
+    if (still.length < all.length) keep(still)
+  }, [sessions])
+}
+
 /** Takes a session out of the inbox until something new happens to it; kept in this browser. */
 export function dismiss(id: string): void {
-  const all = [...(dismissed.get() ?? kept()), id].slice(-DISMISSED_MAX)
+  keep([...(dismissed.get() ?? kept()), id].slice(-DISMISSED_MAX))
+}
+
+function keep(all: readonly string[]): void {
   window.localStorage.setItem(KEY, JSON.stringify(all))
   dismissed.set(all)
 }

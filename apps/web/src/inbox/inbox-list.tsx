@@ -8,7 +8,7 @@ import { Button } from '../ui/button.tsx'
 import { cx } from '../ui/cx.ts'
 import { StateGlyph } from '../ui/state-glyph.tsx'
 import { Age } from '../ui/time.tsx'
-import { dismiss, type InboxItem } from './inbox-items.ts'
+import { dismiss, type InboxItem, useForgetDismissals } from './inbox-items.ts'
 import { type Place, QuestionCard, SessionLink } from './question-card.tsx'
 import { useAnswerKeys } from './use-answer-keys.ts'
 import { useLingering } from './use-lingering.ts'
@@ -20,6 +20,7 @@ const LINGER_MS = 4_000
 export function InboxList({ items }: { items: readonly InboxItem[] }) {
   const open = useMemo(() => items.filter((item) => item.kind === 'question'), [items])
   const looks = items.filter((item) => item.kind === 'session')
+  useForgetDismissals()
   const shown = [...useLingering<InboxItem>(open, LINGER_MS), ...looks.map((item) => ({ item, isGone: false }))]
   const settled = useSettled()
   const sessions = useSessions()

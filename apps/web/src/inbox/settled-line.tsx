@@ -1,4 +1,5 @@
 import type { Question } from '@ai-orchestration/protocol'
+import { inertText } from '../code/inert-text.ts'
 import { cx } from '../ui/cx.ts'
 import { type GlyphState, StateGlyph } from '../ui/state-glyph.tsx'
 import { clockTime } from '../ui/time.tsx'
@@ -23,7 +24,9 @@ export function SettledLine(props: { question: Question; face: QuestionFace; pla
     >
       <StateGlyph state={sending !== undefined ? 'starting' : glyphOf(question, option?.style)} />
       <span className="flex-none">{word}</span>
-      <span className="min-w-0 truncate font-mono text-code text-ink-2">{face.exact?.text ?? ''}</span>
+      <span className="min-w-0 truncate font-mono text-code text-ink-2">
+        {face.exact?.text ?? inertText(question.answer?.text ?? '')}
+      </span>
       {place.session !== undefined && (
         <span className="flex min-w-0 text-12 max-md:hidden">
           <SessionLink session={place.session} />

@@ -2,9 +2,9 @@ import type { Question } from '@ai-orchestration/protocol'
 import { useEffect, useRef } from 'react'
 import { useDialogs } from '../shell/dialogs.tsx'
 import { isTyping } from '../shell/shortcuts.ts'
-import { useAnswerReason } from './answer-buttons.tsx'
 import { placesOf } from './question-face.ts'
 import { useAnswer } from './use-answer.ts'
+import { useAnswerReason } from './use-answer-reason.ts'
 
 /** A question must have been the one that keys answer for this long, so that no key meant for another answers it, in milliseconds. */
 const SETTLE_MS = 500

@@ -70,11 +70,15 @@ function runningFace(session: Session, question: Question | undefined): Omit<Ses
     case 'working':
       return { glyph: 'working', word: 'Working', doing: session.notice ?? `Working. ${runningLine(session)}` }
     case 'idle':
-      return { glyph: 'idle', word: 'Idle', doing: session.notice ?? 'Finished its turn. Waits for a prompt' }
+      return { glyph: 'idle', word: 'Idle', doing: session.notice ?? 'Waits for a prompt' }
     case 'done':
-      return { glyph: 'done', word: 'Done', doing: session.notice ?? `Done. ${runningLine(session)}` }
+      return { glyph: 'done', word: 'Done', doing: session.notice ?? 'Did what it was asked. Waits for a prompt' }
     case 'failed':
-      return { glyph: 'failed', word: 'Failed', doing: session.notice ?? 'Its agent says that it failed' }
+      return {
+        glyph: 'failed',
+        word: 'Failed',
+        doing: session.notice ?? 'What it was asked last failed. Waits for a prompt',
+      }
     case undefined:
       return { glyph: 'working', word: 'Running', doing }
     default:
