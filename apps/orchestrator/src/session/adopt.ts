@@ -61,8 +61,9 @@ async function adopt(runtime: SessionRuntime, life: SessionLife, record: Session
     if (found.names.has(name)) await runtime.containers.delete(name)
     return
   }
-  const isUntouched = record.group !== undefined && (await isWaiting(runtime.paths(id)))
-  if (state === 'starting' && (isUntouched || hasRunNothing(runtime, record, found))) return await takeApart(runtime, record)
+  const isUntouched = record.group !== undefined && isWaiting(runtime.paths(id))
+  if (state === 'starting' && (isUntouched || hasRunNothing(runtime, record, found)))
+    return await takeApart(runtime, record)
   const hasTerminal = found.terminals.some((terminal) => terminal.name === name && !terminal.isDead)
   const process = await findProcess(runtime, record, hasTerminal)
   if (process === undefined) return await life.end(id)

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { StepList } from '../command/steps.ts'
+import { run } from '../process/run.ts'
 import { TestMachine } from './test-machine.ts'
 
 const steps = () => new StepList(new AbortController().signal, () => undefined)
@@ -28,7 +30,10 @@ async function waiting(): Promise<{ id: string; pid: number }[]> {
 }
 
 test('a session begins in a container that waited, and is like any other', { timeout: 90_000 }, async () => {
-  machine.launch = { argv: ['/bin/sh', '-c', 'echo "first: $GREETING"; hostname; exec sleep 1000'], env: { GREETING: "it's $HOME" } }
+  machine.launch = {
+    argv: ['/bin/sh', '-c', 'echo "first: $GREETING"; hostname; exec sleep 1000'],
+    env: { GREETING: "it's $HOME" },
+  }
   await fill(1)
   const [container] = await waiting()
   const session = await machine.create({ projectId: 'shop', name: 'a', limits: { pids: 77 } })
@@ -52,4 +57,60 @@ test('a session begins in a container that waited, and is like any other', { tim
   await expect(machine.terminate('shop_a')).rejects.toMatchObject({ code: 'WORK_AT_RISK' })
   expect((await machine.terminate('shop_a', true)).archive).toBeDefined()
   expect(await machine.leftovers('shop_a')).toEqual([])
+})
+
+test('what fits no more is replaced, what ends is discarded, and nothing is left', { timeout: 90_000 }, async () => {
+  await fill(2)
+  const before = await waiting()
+  expect(before).toHaveLength(2)
+  expect(machine.sessions.list()).toEqual([])
+  await machine.projects.update({ projectId: 'shop', env: { COLOR: 'red' } }, steps())
+  // Made the normal way, since none of them has this variable.
+  await machine.create({ projectId: 'shop', name: 'a' })
+  expect(await machine.inside('shop_a', 'echo $COLOR; hostname')).toEqual({ exitCode: 0, out: 'red\na' })
+  await machine.sessions.warm('shop')
+  const after = await waiting()
+  expect(after).toHaveLength(2)
+  expect(after.filter(({ pid }) => before.some((one) => one.pid === pid))).toEqual([])
+  for (const { pid } of after) process.kill(pid, 'SIGKILL')
+  await vi.waitFor(async () => expect((await waiting()).filter(({ pid }) => pid > 0)).toEqual([]), eventually)
+  expect((await machine.create({ projectId: 'shop', name: 'b' })).state).toBe('running')
+  await fill(0)
+  expect(await waiting()).toEqual([])
+  const names = await readdir(machine.projects.paths('shop').bundles)
+  expect(names.toSorted()).toEqual(['shop_a', 'shop_b'])
+  expect((await machine.tmux.list()).map(({ name }) => name).toSorted()).toEqual(['claude-shop_a', 'claude-shop_b'])
+})
+
+test('secrets reach a session from the pool, and no container that waits', { timeout: 90_000 }, async () => {
+  await machine.projects.secrets('shop', { type: 'set', name: 'TOKEN', value: "se'cret\n" })
+  machine.launch = { argv: ['/bin/sh', '-c', 'printf %s "$TOKEN" > got; exec sleep 1000'], env: {} }
+  await fill(1)
+  const [container] = await waiting()
+  const { file, args } = {
+    file: 'runc',
+    args: machine.runc.execArgv(container?.id ?? '', ['ls', '/project/.secrets'], '/'),
+  }
+  expect((await run(file, args.slice(1))).stdout).toBe('')
+  await machine.create({ projectId: 'shop', name: 'a' })
+  expect(await machine.pidOf('shop_a')).toBe(container?.pid)
+  await vi.waitFor(
+    async () =>
+      expect((await machine.inside('shop_a', 'cat got; echo .; echo "$TOKEN"')).out).toBe("se'cret\n.\nse'cret"),
+    eventually,
+  )
+})
+
+test('a program that ends at once has failed, with its exit code', { timeout: 90_000 }, async () => {
+  machine.launch = { argv: ['/bin/sh', '-c', 'echo bye; exit 3'], env: {} }
+  await fill(1)
+  await machine.create({ projectId: 'shop', name: 'a' })
+  await vi.waitFor(
+    () =>
+      expect(machine.sessions.require('shop_a')).toMatchObject({
+        state: 'failed',
+        exit: { reason: 'exited', code: 3, lastLines: ['bye'] },
+      }),
+    eventually,
+  )
 })

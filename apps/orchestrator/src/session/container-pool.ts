@@ -40,7 +40,7 @@ export class ContainerPool implements AsyncDisposable {
     // What does not fit is left for the next `keep`, which clears it away.
     const index = here.findIndex((waiting) => waiting.key === key && isAlive(waiting.process))
     const [found] = index < 0 ? [] : here.splice(index, 1)
-    if (found === undefined || (await isWaiting(this.#runtime.paths(found.id)))) return found
+    if (found === undefined || isWaiting(this.#runtime.paths(found.id))) return found
     await discardWaiting(this.#runtime, found.id)
     return undefined
   }
@@ -78,10 +78,7 @@ export class ContainerPool implements AsyncDisposable {
     const before = this.#waiting.get(projectId) ?? []
     if (size === 0 && before.length === 0) return
     const key = size === 0 ? '' : await waitingKey(this.#runtime, projectId)
-    await this.#remove(
-      projectId,
-      (waiting, index) => index >= size || waiting.key !== key || !isAlive(waiting.process),
-    )
+    await this.#remove(projectId, (waiting, index) => index >= size || waiting.key !== key || !isAlive(waiting.process))
     while (!this.#stop.signal.aborted && this.count(projectId) < size) {
       const waiting = await startWaiting(this.#runtime, projectId, this.#stop.signal)
       this.#waiting.set(projectId, [...(this.#waiting.get(projectId) ?? []), waiting])

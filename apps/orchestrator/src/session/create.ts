@@ -5,9 +5,9 @@ import type { Steps } from '../command/steps.ts'
 import { run } from '../process/run.ts'
 import type { ProjectRecord } from '../project/projects.ts'
 import { DEFAULT_SESSION_LIMITS } from './cgroups.ts'
+import type { ContainerPool } from './container-pool.ts'
 import { makeHome } from './home.ts'
 import { currentBootId, type HostProcess } from './host-process.ts'
-import type { ContainerPool } from './container-pool.ts'
 import { writeConfig } from './launch.ts'
 import { unmount } from './mounts.ts'
 import { type SessionPaths, workspaceOf } from './paths.ts'
@@ -19,7 +19,14 @@ import type { Launch } from './services.ts'
 import { withLimits } from './session-limits.ts'
 import { removeContainer, startSession } from './start.ts'
 import { freeRange, UID_BASE } from './uid-range.ts'
-import { beginInWaiting, discardWaiting, takeBundle, takeContainer, type Waiting } from './waiting-container.ts'
+import {
+  beginInWaiting,
+  discardWaiting,
+  furnishWaiting,
+  takeBundle,
+  takeContainer,
+  type Waiting,
+} from './waiting-container.ts'
 import { mountAll, mountWorkspace, unmountHome, writeLayers, writeRefs, writeUpper } from './workspace.ts'
 import {
   findStart,
@@ -122,18 +129,15 @@ export async function makeSession(runtime: SessionRuntime, plan: Plan, steps: St
   refuseUnsafe(runtime.refusals)
   const { waiting } = plan
   await prepare(runtime, plan, steps)
-  const begin = async (from: Waiting) => {
-    await beginInWaiting(runtime, from, plan.session.id, plan.launch)
-    return from.process
+  if (waiting !== undefined) {
+    // Whatever starts a process beside it would make the first act wait.
+    const begin = async () => await beginInWaiting(runtime, waiting, plan.session.id)
+    const process = await startSession(runtime, plan.session.id, plan.launch, steps, begin)
+    await makeOwnBranch(runtime, plan, steps)
+    return process
   }
   const [process] = await Promise.all([
-    startSession(
-      runtime,
-      plan.session.id,
-      plan.launch,
-      steps,
-      waiting === undefined ? undefined : async () => await begin(waiting),
-    ),
+    startSession(runtime, plan.session.id, plan.launch, steps),
     // Beside the container, because a process of git's own takes a while; commits that come home would make it as well.
     makeOwnBranch(runtime, plan, steps),
   ])
@@ -184,7 +188,7 @@ async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promi
       if (waiting !== undefined) {
         const { uidBase, group } = waiting
         await takeBundle(runtime, waiting, id)
-        await runtime.store.put({ ...record, uidBase, group })
+        await Promise.all([runtime.store.put({ ...record, uidBase, group }), takeContainer(runtime, waiting, id)])
         return
       }
       const taken = [...runtime.store.list().map(({ uidBase }) => uidBase), ...runtime.waitingRanges.values()]
@@ -192,18 +196,13 @@ async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promi
     },
     async () => {
       if (!made.bundle) return
+      if (waiting !== undefined) await removeContainer(runtime, id)
       await runtime.store.remove(id)
       await run('rm', ['-rf', '--one-file-system', '--', bundle])
     },
   )
   // Only now is its range of user ids known.
   const paths = runtime.paths(id)
-  if (waiting !== undefined)
-    await steps.run(
-      'Claim',
-      async () => await takeContainer(runtime, waiting, id),
-      async () => await removeContainer(runtime, id),
-    )
   await steps.run(
     'Worktree',
     async () => {
@@ -234,8 +233,12 @@ async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promi
   await steps.run(
     'Workspace',
     async () => {
-      const mount = waiting === undefined ? mountAll : mountWorkspace
-      await Promise.all([mount(paths, commit), runtime.store.change(id, { phase: 'launched' })])
+      const mount = async () => {
+        if (waiting === undefined) return await mountAll(paths, commit)
+        await mountWorkspace(paths, commit)
+        await furnishWaiting(runtime, waiting, id, launch)
+      }
+      await Promise.all([mount(), runtime.store.change(id, { phase: 'launched' })])
     },
     async () => {
       await unmountHome(paths)

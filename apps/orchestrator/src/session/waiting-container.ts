@@ -1,6 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { chown, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import {
+  chownSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { chown, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AioError, containerIdOf, parseSessionId, sessionIdOf } from '@ai-orchestration/protocol'
@@ -117,15 +127,10 @@ export function waitedAs(bundle: string): string | undefined {
 }
 
 /** Tells whether a container still waits: nothing of a session has run in it then. */
-export async function isWaiting({ bundle }: SessionPaths): Promise<boolean> {
-  try {
-    // Refused unless someone has opened the other end.
-    await (await open(join(bundle, START, 'go'), constants.O_WRONLY | constants.O_NONBLOCK)).close()
-    return true
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENXIO' || error.code === 'ENOENT')) return false
-    throw error
-  }
+export function isWaiting(paths: SessionPaths): boolean {
+  const go = openWaiting(paths)
+  if (go !== undefined) closeSync(go)
+  return go !== undefined
 }
 
 /** Makes a waiting container's bundle the one of a session, whose directory is there and empty. */
@@ -141,13 +146,14 @@ export async function takeContainer(runtime: SessionRuntime, waiting: Waiting, i
   const paths = runtime.paths(id)
   const stateFile = runc.stateFile(from)
   // `runc exec` finds environment and user in the bundle.
-  const state = await readFile(stateFile, 'utf8')
+  const state = readFileSync(stateFile, 'utf8')
   const bundle = JSON.stringify(`bundle=${join(paths.bundle, '..', waiting.id)}`)
-  if (!state.includes(bundle)) throw new AioError('EXEC_ERROR', "The runtime's record of a waiting container is strange.")
-  await writeFile(`${stateFile}.new`, state.replace(bundle, JSON.stringify(`bundle=${paths.bundle}`)), { mode: 0o600 })
-  await rename(`${stateFile}.new`, stateFile)
-  await mkdir(paths.run, { recursive: true, mode: 0o711 })
-  await writeFile(paths.pidFile, String(waiting.process.pid))
+  if (!state.includes(bundle))
+    throw new AioError('EXEC_ERROR', "The runtime's record of a waiting container is strange.")
+  writeFileSync(`${stateFile}.new`, state.replace(bundle, JSON.stringify(`bundle=${paths.bundle}`)), { mode: 0o600 })
+  renameSync(`${stateFile}.new`, stateFile)
+  mkdirSync(paths.run, { recursive: true, mode: 0o711 })
+  writeFileSync(paths.pidFile, String(waiting.process.pid))
   await runtime.secretFiles.rename(waiting.id, id)
   await tmux.rename(from, to)
   await runc.rename(from, to)
@@ -155,33 +161,54 @@ export async function takeContainer(runtime: SessionRuntime, waiting: Waiting, i
 }
 
 /**
- * Lets a session begin in the container that has waited for it: mounts its workspace inside, sets name and limits, and
- * hands over what is to run.
+ * Puts into a waiting container what its session is: the workspace, which is mounted, its name and limits, and what is to
+ * run.
+ *
+ * @throws AioError ISOLATION_UNAVAILABLE when the workspace cannot be mounted inside.
+ */
+export async function furnishWaiting(
+  runtime: SessionRuntime,
+  { process, uidBase, group }: Waiting,
+  id: string,
+  launch: Launch,
+): Promise<void> {
+  const paths = runtime.paths(id)
+  const { limits } = runtime.store.require(id).session
+  const argv = runtime.secretFiles.has(id) ? withSecrets(launch.argv) : launch.argv
+  const script = join(paths.bundle, START, 'script')
+  writeFileSync(script, scriptOf(workspaceOf(id), launch.env, argv), { mode: 0o400, flag: 'wx' })
+  chownSync(script, uidBase + AGENT_UID, uidBase + AGENT_UID)
+  runtime.cgroups.setLimits(group, groupLimits(limits ?? DEFAULT_SESSION_LIMITS))
+  await mountInside({
+    pid: process.pid,
+    source: paths.worktree,
+    target: workspaceOf(id),
+    uid: uidBase,
+    hostname: parseSessionId(id)?.name ?? id,
+  })
+}
+
+/**
+ * Lets a session begin in the container that has waited for it and was furnished.
  *
  * @throws AioError EXEC_ERROR when the container does not wait any more.
  */
-export async function beginInWaiting(runtime: SessionRuntime, waiting: Waiting, id: string, launch: Launch): Promise<void> {
-  const paths = runtime.paths(id)
-  const { limits } = runtime.store.require(id).session
-  const owner = waiting.uidBase + AGENT_UID
-  const argv = runtime.secretFiles.has(id) ? withSecrets(launch.argv) : launch.argv
-  const script = join(paths.bundle, START, 'script')
-  await writeFile(script, scriptOf(workspaceOf(id), launch.env, argv), { mode: 0o400, flag: 'wx' })
-  await chown(script, owner, owner)
-  await mountInside({
-    pid: waiting.process.pid,
-    source: paths.worktree,
-    target: workspaceOf(id),
-    uid: waiting.uidBase,
-    hostname: parseSessionId(id)?.name ?? id,
-  })
-  runtime.cgroups.setLimits(waiting.group, groupLimits(limits ?? DEFAULT_SESSION_LIMITS))
-  if (!isAlive(waiting.process)) throw new AioError('EXEC_ERROR', 'The container that waited for the session has ended.')
-  const go = await open(join(paths.bundle, START, 'go'), constants.O_WRONLY | constants.O_NONBLOCK)
+export async function beginInWaiting(runtime: SessionRuntime, { process }: Waiting, id: string): Promise<HostProcess> {
+  const go = openWaiting(runtime.paths(id))
+  if (go === undefined) throw new AioError('EXEC_ERROR', 'The container that waited for the session has ended.')
+  writeSync(go, 'go\n')
+  closeSync(go)
+  return process
+}
+
+/** The end of the FIFO that lets a container begin; `undefined` when nobody has opened the other end. */
+function openWaiting({ bundle }: SessionPaths): number | undefined {
   try {
-    await go.write('go\n')
-  } finally {
-    await go.close()
+    return openSync(join(bundle, START, 'go'), constants.O_WRONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENXIO' || error.code === 'ENOENT'))
+      return undefined
+    throw error
   }
 }
 
@@ -232,7 +259,7 @@ function limitsOf(runtime: SessionRuntime, projectId: string) {
 
 async function untilWaiting(paths: SessionPaths, process: HostProcess, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + READY_MS
-  while (!(await isWaiting(paths))) {
+  while (!isWaiting(paths)) {
     signal.throwIfAborted()
     if (!isAlive(process) || performance.now() > deadline)
       throw new AioError('EXEC_ERROR', 'A container that was to wait for a session has ended, or does not wait.')
