@@ -141,16 +141,22 @@ export async function takeBundle(runtime: SessionRuntime, waiting: Waiting, id: 
 
 /** Makes all else of it the session's: terminal, container, and the place of its secrets. */
 export async function takeContainer(runtime: SessionRuntime, waiting: Waiting, id: string): Promise<void> {
-  const { runc, tmux } = runtime
+  const { runc, tmux, rootfs } = runtime
   const [from, to] = [containerIdOf(waiting.id), containerIdOf(id)]
   const paths = runtime.paths(id)
   const stateFile = runc.stateFile(from)
-  // `runc exec` finds environment and user in the bundle.
   const state = readFileSync(stateFile, 'utf8')
-  const bundle = JSON.stringify(`bundle=${join(paths.bundle, '..', waiting.id)}`)
-  if (!state.includes(bundle))
-    throw new AioError('EXEC_ERROR', "The runtime's record of a waiting container is strange.")
-  writeFileSync(`${stateFile}.new`, state.replace(bundle, JSON.stringify(`bundle=${paths.bundle}`)), { mode: 0o600 })
+  const named = [
+    // `runc exec` finds environment and user in the bundle, and starts in the root filesystem's place.
+    [`bundle=${join(paths.bundle, '..', waiting.id)}`, `bundle=${paths.bundle}`],
+    ...(rootfsOf(paths.bundle) === undefined ? [] : [[rootfs.placeOf(waiting.id), rootfs.placeOf(id)]]),
+  ].map((pair) => pair.map((text) => JSON.stringify(text)))
+  if (!named.every(([before = '']) => state.includes(before)))
+    throw new AioError('EXEC_ERROR', "The runtime's record of a waiting container is not as expected.")
+  // The container has the root itself; only the place has to be there.
+  if (named.length > 1) mkdirSync(rootfs.placeOf(id), { recursive: true, mode: 0o755 })
+  const corrected = named.reduce((text, [before = '', after = '']) => text.replaceAll(before, after), state)
+  writeFileSync(`${stateFile}.new`, corrected, { mode: 0o600 })
   renameSync(`${stateFile}.new`, stateFile)
   mkdirSync(paths.run, { recursive: true, mode: 0o711 })
   writeFileSync(paths.pidFile, String(waiting.process.pid))
