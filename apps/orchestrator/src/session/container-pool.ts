@@ -72,9 +72,11 @@ export class ContainerPool implements AsyncDisposable {
   }
 
   async #keep(projectId: string): Promise<void> {
-    const { projects, refusals } = this.#runtime
+    const { projects, refusals, choice } = this.#runtime
     const isThere = projects.list().some(({ id }) => id === projectId)
-    const size = isThere && refusals.length === 0 ? (projects.require(projectId).pool ?? 0) : 0
+    // The others have no record of a container that could be given another name.
+    const canWait = choice.name === 'runc' && refusals.length === 0
+    const size = isThere && canWait ? (projects.require(projectId).pool ?? 0) : 0
     const before = this.#waiting.get(projectId) ?? []
     if (size === 0 && before.length === 0) return
     const key = size === 0 ? '' : await waitingKey(this.#runtime, projectId)

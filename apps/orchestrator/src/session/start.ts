@@ -29,11 +29,7 @@ export async function startSession(
   steps: Steps,
   begin: () => Promise<HostProcess> = async () => await startContainer(runtime, id, steps.signal),
 ): Promise<HostProcess> {
-  const process = await steps.run(
-    'Container',
-    begin,
-    async () => await removeContainer(runtime, id),
-  )
+  const process = await steps.run('Container', begin, async () => await removeContainer(runtime, id))
   const proof = await steps.run('Isolation', async () => await proveIsolation(runtime, id, process))
   if (launch.gateway !== undefined && isAlive(process))
     await steps.run(

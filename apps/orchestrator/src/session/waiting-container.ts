@@ -82,7 +82,7 @@ export async function startWaiting(runtime: SessionRuntime, projectId: string, s
     await prepareWaiting(runtime, id, uidBase)
     const paths = runtime.paths(id)
     const name = containerIdOf(id)
-    const argv = runtime.runc.runArgv(name, paths.bundle, { pidFile: paths.pidFile, isKept: true })
+    const argv = await runtime.containers.runArgv(name, paths.bundle, { pidFile: paths.pidFile, isKept: true })
     await mountHome(paths)
     let process: HostProcess
     try {
@@ -102,7 +102,8 @@ export async function startWaiting(runtime: SessionRuntime, projectId: string, s
         uidBase,
         group,
         isRootOwn: rootfsOf(paths.bundle) !== undefined,
-        stateFile: runtime.runc.stateFile(name),
+        stateFile: runtime.containers.stateFile(name),
+        idMap: runtime.containers.idMap(uidBase),
       },
       runtime.cgroups,
     )
@@ -141,10 +142,12 @@ export async function takeBundle(runtime: SessionRuntime, waiting: Waiting, id: 
 
 /** Makes all else of it the session's: terminal, container, and the place of its secrets. */
 export async function takeContainer(runtime: SessionRuntime, waiting: Waiting, id: string): Promise<void> {
-  const { runc, tmux, rootfs } = runtime
+  const { containers, tmux, rootfs } = runtime
   const [from, to] = [containerIdOf(waiting.id), containerIdOf(id)]
   const paths = runtime.paths(id)
-  const stateFile = runc.stateFile(from)
+  const stateFile = containers.stateFile(from)
+  if (stateFile === undefined || containers.rename === undefined)
+    throw new AioError('ISOLATION_UNAVAILABLE', 'Only containers of runc can wait for a session.')
   const state = readFileSync(stateFile, 'utf8')
   const named = [
     // `runc exec` finds environment and user in the bundle, and starts in the root filesystem's place.
@@ -162,7 +165,7 @@ export async function takeContainer(runtime: SessionRuntime, waiting: Waiting, i
   writeFileSync(paths.pidFile, String(waiting.process.pid))
   await runtime.secretFiles.rename(waiting.id, id)
   await tmux.rename(from, to)
-  await runc.rename(from, to)
+  await containers.rename(from, to)
   await rm(runtime.paths(waiting.id).run, { recursive: true, force: true })
 }
 
