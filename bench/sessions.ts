@@ -1,11 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { exec, type Platform, startPlatform, until } from '@ai-orchestration/e2e/platform'
 import type { Client } from '@ai-orchestration/sdk'
 import { type Figure, type Goal, median } from './report.ts'
 
 const RUNS = 15
+/** After a container has begun to wait, in milliseconds. */
+const SETTLE_MS = 300
 
 /** Repositories of the sizes that the design was measured with: files, and bytes in each. */
 const SIZES = [
@@ -16,6 +20,7 @@ const SIZES = [
 
 /** From issue 4: creation to the first act inside, beside an isolated container alone and beside a plain script. */
 const BESIDE_RUNC: Goal = { of: 'ratio', better: 'lower', atLeast: 2, aim: 1.5 }
+const POOLED: Goal = { of: 'ratio', better: 'lower', atLeast: 0.5, aim: 0.5 }
 const BESIDE_SCRIPT: Goal = { of: 'ratio', better: 'lower', atLeast: 0.2, aim: 0.1 }
 
 /** An agent that does nothing but say when it began to run, in nanoseconds since 1970. */
@@ -57,6 +62,15 @@ export async function benchSessions(): Promise<Figure[]> {
       theirs: median(times.script),
       ...(size.isLarge ? { goal: BESIDE_SCRIPT } : {}),
     })
+    figures.push({
+      ...{ what: `${what}, from the pool`, unit: 'ms' as const, ours: median(times.pooled), runs: RUNS },
+      ...{ baseline: 'isolated runc run', theirs: median(times.besidePool), goal: POOLED },
+    })
+    for (const [part, values] of times.pooledParts)
+      figures.push({
+        ...{ what: `${what}, from the pool: ${part}`, unit: 'ms' as const, ours: median(values), runs: values.length },
+        ...{ baseline: 'isolated runc run', theirs: median(times.besidePool) },
+      })
     for (const [part, values] of times.parts)
       figures.push({
         ...{ what: `${what}: ${part}`, unit: 'ms' as const, ours: median(values), runs: values.length },
@@ -71,21 +85,31 @@ interface Times {
   isolated: number[]
   script: number[]
   parts: Map<string, number[]>
+  /** Sessions whose container waited, and `runc run` in turns with them. */
+  pooled: number[]
+  besidePool: number[]
+  pooledParts: Map<string, number[]>
 }
 
 async function measure(setting: Setting, index: number): Promise<Times> {
   const { platform, client, projectId, source } = setting
-  const times: Times = { ours: [], isolated: [], script: [], parts: new Map() }
+  const times: Times = {
+    ours: [],
+    isolated: [],
+    script: [],
+    parts: new Map(),
+    pooled: [],
+    besidePool: [],
+    pooledParts: new Map(),
+  }
   const runc = ['--root', join(platform.home, 'bare')]
+  const isolated = async (id: string) =>
+    await time(async () => await exec('runc', [...runc, 'run', '--bundle', setting.isolated, id]))
   for (let run = 0; run < RUNS; run += 1) {
     const name = `s${run}`
     times.ours.push(await createOnce(setting, name, times.parts))
     await client.sessions.terminate.mutate({ sessionId: `${projectId}_${name}`, force: true })
-    times.isolated.push(
-      await time(
-        async () => await exec('runc', [...runc, 'run', '--bundle', setting.isolated, `isolated-${index}-${run}`]),
-      ),
-    )
+    times.isolated.push(await isolated(`isolated-${index}-${run}`))
     const worktree = join(platform.home, `plain-${index}-${run}`)
     times.script.push(
       await time(async () => {
@@ -94,7 +118,34 @@ async function measure(setting: Setting, index: number): Promise<Times> {
       }),
     )
   }
+  await client.projects.update.mutate({ projectId, pool: 1 })
+  for (let run = 0; run < RUNS; run += 1) {
+    await untilOneWaits(setting)
+    const name = `p${run}`
+    times.pooled.push(await createOnce(setting, name, times.pooledParts))
+    await client.sessions.terminate.mutate({ sessionId: `${projectId}_${name}`, force: true })
+    await untilOneWaits(setting)
+    times.besidePool.push(await isolated(`beside-pool-${index}-${run}`))
+  }
+  await client.projects.update.mutate({ projectId, pool: 0 })
   return times
+}
+
+/** A container waits once someone reads its FIFO; proving its isolation takes a moment more. */
+async function untilOneWaits({ platform, projectId }: Setting): Promise<void> {
+  const bundles = join(platform.projectsDir, projectId, '.bundles')
+  await until(async () => {
+    const names = (await readdir(bundles)).filter((name) => name.startsWith(`${projectId}_pool-`))
+    for (const name of names) {
+      const fifo = await open(join(bundles, name, 'start/go'), constants.O_WRONLY | constants.O_NONBLOCK).catch(
+        () => undefined,
+      )
+      await fifo?.close()
+      if (fifo !== undefined) return true
+    }
+    return false
+  })
+  await sleep(SETTLE_MS)
 }
 
 async function createOnce(

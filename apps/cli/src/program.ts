@@ -176,6 +176,7 @@ function addProjects(program: Command, run: Runner): void {
     .option('--setup-optional', 'start sessions although the setup failed')
     .option('--no-setup-optional', 'refuse sessions when the setup failed')
     .option('--disposable <name...>', 'names that may be lost with a session when git ignores them')
+    .option('--pool <count>', 'containers that wait for its sessions, 0 to 8; each session begins sooner', Number)
     .option('--memory <size>', 'most memory of a session, in MiB or with a unit such as 4G', mebibytes)
     .option('--cpus <cores>', 'most processor time of a session, in cores', Number)
     .option('--pids <count>', 'most processes of a session', count)

@@ -16,7 +16,13 @@ import { egressInputSchema, egressRecordSchema } from './egress.ts'
 import { wireErrorSchema } from './errors.ts'
 import { archiveNameSchema, commandIdSchema, orchestratorIdSchema, projectIdSchema, sessionIdSchema } from './ids.ts'
 import { LIMITS } from './limits.ts'
-import { disposableSchema, setupSchema, variableNameSchema, variableValueSchema } from './project-settings.ts'
+import {
+  disposableSchema,
+  poolSizeSchema,
+  setupSchema,
+  variableNameSchema,
+  variableValueSchema,
+} from './project-settings.ts'
 import { answerInputSchema, questionSchema } from './questions.ts'
 import { ruleFilterSchema, ruleIdSchema, ruleSchema } from './rules.ts'
 import { slugSchema } from './slug.ts'
@@ -68,6 +74,8 @@ export const BUILT_IN_COMMANDS = {
       disposable: disposableSchema.optional(),
       /** Limits of new sessions; what is not named stays as it is. */
       limits: limitsRequestSchema.nullable().optional(),
+      /** Containers that wait for its sessions. */
+      pool: poolSizeSchema.optional(),
     }),
     output: projectSchema,
   },

@@ -135,6 +135,8 @@ export const projectSchema = z.object({
   disposable: z.array(z.string()).optional(),
   /** Limits of new sessions; what is not named is the platform's own. */
   limits: limitsRequestSchema.optional(),
+  /** Containers that wait for its sessions; absent when there are none. */
+  pool: z.number().optional(),
   createdAt: timestampSchema,
   /** True when another orchestrator had a project of this name first; it cannot be used until renamed. */
   isConflicted: z.boolean().optional(),

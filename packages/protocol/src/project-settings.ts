@@ -46,3 +46,6 @@ export const secretValueSchema = z
   .min(1, { error: 'A secret cannot be empty.' })
   .max(LIMITS.secretMaxChars, { error: `A secret holds at most ${LIMITS.secretMaxChars} characters.` })
   .refine((text) => !text.includes('\0'), { error: 'A secret cannot hold a NUL character.' })
+
+/** How many containers wait for sessions of a project: each is a shell that sleeps. */
+export const poolSizeSchema = z.number().int().min(0).max(8)

@@ -67,11 +67,12 @@ export interface ProjectOptions extends LimitFlags {
   setup?: string[]
   setupOptional?: boolean
   disposable?: string[]
+  pool?: number
 }
 
 /** `aio projects set <project>` */
 export async function setProject(cli: Cli, projectId: string, options: ProjectOptions): Promise<void> {
-  const { title, agent, branch, setup, setupOptional, disposable } = options
+  const { title, agent, branch, setup, setupOptional, disposable, pool } = options
   const limits = limitsOf(options)
   const env = {
     ...variables(options.env ?? []),
@@ -86,6 +87,7 @@ export async function setProject(cli: Cli, projectId: string, options: ProjectOp
     ...(setupOptional === undefined ? {} : { setupOptional }),
     ...(disposable === undefined ? {} : { disposable }),
     ...(limits === undefined ? {} : { limits }),
+    ...(pool === undefined ? {} : { pool }),
   }
   if (Object.keys(change).length === 0)
     throw new AioError('INVALID_INPUT', 'Say what to change, such as --env NAME=VALUE. See: aio projects set --help')
@@ -116,6 +118,7 @@ function describeProject(project: Project): string {
     setupOptional,
     disposable = [],
     limits = {},
+    pool = 0,
   } = project
   const rows: [string, string][] = [
     ['project', id],
@@ -127,6 +130,7 @@ function describeProject(project: Project): string {
     ...setup.map((line): [string, string] => [setupOptional === true ? 'setup, may fail' : 'setup', line]),
     ['disposable', disposable.join(' ') || '-'],
     ...Object.entries(limits).map(([name, value]): [string, string] => [name, String(value)]),
+    ...(pool === 0 ? [] : [['pool', String(pool)] satisfies [string, string]]),
   ]
   return table(
     ['setting', 'value'],

@@ -1,4 +1,4 @@
-import { access, constants, mkdir, mkdtemp, readFile, rm, statfs } from 'node:fs/promises'
+import { access, constants, mkdir, mkdtemp, readdir, readFile, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toAioError } from '@ai-orchestration/protocol'
 import { Agents } from '../agent/agents.ts'
@@ -65,6 +65,7 @@ export async function checkMachine(config: OrchestratorConfig, log: Logger): Pro
     one('seccomp', checkSeccomp),
     one('cgroups', () => ofRunc(checkCgroups)),
     one('rootfs', () => checkRootfs(config)),
+    many('waiting containers', () => checkWaiting(config)),
     one('disk', () => checkDisk(config)),
     many('agents', () => checkAgents(config, log)),
   ])
@@ -83,6 +84,17 @@ async function many(name: string, check: () => Promise<Check[]>): Promise<Check[
   } catch (error) {
     return [{ name, ok: false, message: toAioError(error).message }]
   }
+}
+
+/** Only said where a project has a pool. */
+async function checkWaiting({ aioRun }: OrchestratorConfig): Promise<Check[]> {
+  const names = await readdir(join(aioRun, 'runc')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  const projects = names.flatMap((name) => /^claude-(.+)_pool-[0-9a-f]{12}$/.exec(name)?.[1] ?? [])
+  const counts = [...new Set(projects)].map((id) => `${projects.filter((other) => other === id).length} for ${id}`)
+  return counts.length === 0 ? [] : [{ name: 'waiting containers', ok: true, message: counts.join(', ') }]
 }
 
 async function checkNode(): Promise<Finding> {

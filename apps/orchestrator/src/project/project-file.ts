@@ -4,6 +4,7 @@ import {
   budgetSchema,
   disposableSchema,
   limitsRequestSchema,
+  poolSizeSchema,
   projectEnvSchema,
   projectIdSchema,
   setupSchema,
@@ -47,6 +48,8 @@ export const projectFileSchema = z.strictObject({
   secrets: z.record(variableNameSchema, secretReferenceSchema).optional(),
   /** Limits of new sessions; what is not named here is the platform's own. */
   limits: limitsRequestSchema.optional(),
+  /** Containers that wait for its sessions. */
+  pool: poolSizeSchema.optional(),
   /** A session in which nothing has happened for so long is paused, in milliseconds; 0 for never. */
   idlePauseMs: z.number().int().min(0).optional(),
   /** Where sessions may go. */

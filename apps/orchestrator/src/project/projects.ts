@@ -121,6 +121,7 @@ export class Projects {
       secretReferences: file.secrets ?? {},
       git: file.git,
       ...(isEmpty(file.limits) ? {} : { limits: file.limits }),
+      ...(file.pool === undefined || file.pool === 0 ? {} : { pool: file.pool }),
       idlePauseMs: file.idlePauseMs,
       egress: file.egress,
       budget: file.budget,

@@ -35,6 +35,27 @@ const stateOfDisk = async () => ({
 })
 
 describe('a build', () => {
+  it("is what containers wait on from then on, with a layer that becomes the session's", {
+    timeout: 90_000,
+  }, async () => {
+    const steps = () => new StepList(new AbortController().signal, () => undefined)
+    await machine.project('demo')
+    await machine.projects.update({ projectId: 'demo', pool: 1 }, steps())
+    await machine.sessions.warm('demo')
+    machine.bootstrap = tiny('one')
+    await build()
+    await machine.sessions.warm('demo')
+    const [waiting, ...others] = await machine.runc.list()
+    expect(others).toEqual([])
+    const { id } = await machine.create({ projectId: 'demo', name: 'first' })
+    expect(await machine.pidOf(id)).toBe(waiting?.pid)
+    expect((await machine.inside(id, 'cat /etc/marker; echo mine > /usr/local/x')).out).toBe('one')
+    await machine.sessions.restart(id, {}, steps())
+    expect((await machine.inside(id, 'cat /etc/marker /usr/local/x')).out).toBe('onemine')
+    await machine.terminate(id)
+    expect(await machine.leftovers(id)).toEqual([])
+  })
+
   it('is what new sessions start from at once; one that runs keeps its own until it ends', {
     timeout: 90_000,
   }, async () => {

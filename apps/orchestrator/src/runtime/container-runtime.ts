@@ -33,6 +33,8 @@ export interface ContainerRuntime {
    * empty when it has already ended.
    */
   started(id: string, pidFile: string): HostProcess | undefined
+  /** Gives a container that runs another id; absent where containers cannot wait for a session. */
+  rename?(from: string, to: string): Promise<void>
   /** All containers, running or ended. */
   list(): Promise<Container[]>
   /** Ends a container and takes away all that is left of it; does nothing when there is none. */

@@ -17,6 +17,7 @@ import { readRecord, type SessionRecord } from './record.ts'
 import type { SessionRuntime } from './runtime.ts'
 import { expectedIsolation, removeContainer } from './start.ts'
 import { REMOVED_PREFIX, removedId } from './terminate.ts'
+import { isWaiting, waitedAs } from './waiting-container.ts'
 import { removeUnusedBranch, removeWorktree } from './worktree.ts'
 
 /** Longest a killed process may take to end, in milliseconds. */
@@ -60,7 +61,9 @@ async function adopt(runtime: SessionRuntime, life: SessionLife, record: Session
     if (found.names.has(name)) await runtime.containers.delete(name)
     return
   }
-  if (state === 'starting' && hasRunNothing(runtime, record, found)) return await takeApart(runtime, record)
+  const isUntouched = record.group !== undefined && isWaiting(runtime.paths(id))
+  if (state === 'starting' && (isUntouched || hasRunNothing(runtime, record, found)))
+    return await takeApart(runtime, record)
   const hasTerminal = found.terminals.some((terminal) => terminal.name === name && !terminal.isDead)
   const process = await findProcess(runtime, record, hasTerminal)
   if (process === undefined) return await life.end(id)
@@ -167,6 +170,11 @@ async function loadProject(runtime: SessionRuntime, projectId: string): Promise<
 
 async function loadSession(runtime: SessionRuntime, bundle: string, id: string): Promise<void> {
   // Cut off before its first record was written: nothing else is made before that.
+  const waited = waitedAs(bundle)
+  if (waited !== undefined && !(await namesIn(bundle)).includes('session.json')) {
+    for (const container of new Set([waited, id])) await removeContainer(runtime, container)
+    return await removeTree(bundle)
+  }
   if ((await namesIn(bundle)).every((name) => name.endsWith('.tmp'))) return await removeTree(bundle)
   try {
     const record = await readRecord(join(bundle, 'session.json'))

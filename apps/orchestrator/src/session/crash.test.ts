@@ -80,6 +80,32 @@ describe('F-04 kill -9 at each step of a creation', () => {
   })
 })
 
+describe('F-04 kill -9 at each step of a creation from the pool', () => {
+  afterAll(async () => {
+    await machine.command((steps) => machine.projects.update({ projectId: 'demo', pool: 0 }, steps))
+  })
+  it.each([
+    ['Record', 'done'],
+    ['Worktree', 'running'],
+    ['Home', 'done'],
+    ['Workspace', 'done'],
+    ['Container', 'done'],
+    ['Isolation', 'done'],
+  ])('%s %s: it is there or it is not, and nothing waits', async (step, state) => {
+    await crash('pooled', step, state)
+    const [containers, terminals] = await Promise.all([machine.runc.list(), machine.tmux.list()])
+    const names = [...containers.map(({ id }) => id), ...terminals.map(({ name }) => name)]
+    expect(names.filter((name) => name.includes('_pool-'))).toEqual([])
+    if ((await expectAllOrNothing()) === 'all') {
+      // What only waits is no session.
+      expect((await machine.inside(ID, 'ls /project')).out).toBe(ID)
+      return
+    }
+    expect(await machine.git('demo', 'branch', '--list', 'feature/one')).toBe('')
+    expect((await machine.create({ projectId: 'demo', name: 'one' })).state).toBe('running')
+  })
+})
+
 describe('F-05 kill -9 at each step of a removal', () => {
   it.each([...points(TERMINATE), ['Archive', 'amid'] as const])(
     '%s %s: the work is in its workspace or in the archive',

@@ -5,6 +5,7 @@ import type { Steps } from '../command/steps.ts'
 import { run } from '../process/run.ts'
 import type { ProjectRecord } from '../project/projects.ts'
 import { DEFAULT_SESSION_LIMITS } from './cgroups.ts'
+import type { ContainerPool } from './container-pool.ts'
 import { makeHome } from './home.ts'
 import { currentBootId, type HostProcess } from './host-process.ts'
 import { writeConfig } from './launch.ts'
@@ -16,9 +17,17 @@ import { unmountRoot } from './root-layer.ts'
 import type { SessionRuntime } from './runtime.ts'
 import type { Launch } from './services.ts'
 import { withLimits } from './session-limits.ts'
-import { startSession } from './start.ts'
+import { removeContainer, startSession } from './start.ts'
 import { freeRange, UID_BASE } from './uid-range.ts'
-import { mountAll, unmountHome, writeLayers, writeRefs, writeUpper } from './workspace.ts'
+import {
+  beginInWaiting,
+  discardWaiting,
+  furnishWaiting,
+  takeBundle,
+  takeContainer,
+  type Waiting,
+} from './waiting-container.ts'
+import { mountAll, mountWorkspace, unmountHome, writeLayers, writeRefs, writeUpper } from './workspace.ts'
 import {
   findStart,
   makeBranch,
@@ -43,6 +52,7 @@ export async function createSession(
   runtime: SessionRuntime,
   input: CommandInput<'create_session'>,
   steps: Steps,
+  pool?: ContainerPool,
 ): Promise<HostProcess> {
   const { projects, agents, config, store } = runtime
   const project = projects.require(input.projectId)
@@ -86,7 +96,14 @@ export async function createSession(
     }
     return layer === undefined ? [start.commit] : [`${layer}/upper`, start.commit]
   }
-  return await makeSession(runtime, { session, project, start, launch, layers, fill }, steps)
+  const waiting = launch.chat === undefined ? await pool?.take(project.id) : undefined
+  try {
+    return await makeSession(runtime, { session, project, start, launch, layers, fill, waiting }, steps)
+  } catch (error) {
+    // What has not become the session's by then is nobody's.
+    if (waiting !== undefined) await discardWaiting(runtime, waiting.id)
+    throw error
+  }
 }
 
 /** All that a session is made from. */
@@ -103,12 +120,22 @@ export interface Plan {
   fill: (paths: SessionPaths) => Promise<void>
   /** Done in its workspace before anything runs in it. */
   settle?: () => Promise<void>
+  /** The container that waits for it; one is started when absent. */
+  waiting?: Waiting | undefined
 }
 
 /** Makes a session as planned, and starts it; see {@link createSession}. */
 export async function makeSession(runtime: SessionRuntime, plan: Plan, steps: Steps): Promise<HostProcess> {
   refuseUnsafe(runtime.refusals)
+  const { waiting } = plan
   await prepare(runtime, plan, steps)
+  if (waiting !== undefined) {
+    // Whatever starts a process beside it would make the first act wait.
+    const begin = async () => await beginInWaiting(runtime, waiting, plan.session.id)
+    const process = await startSession(runtime, plan.session.id, plan.launch, steps, begin)
+    await makeOwnBranch(runtime, plan, steps)
+    return process
+  }
   const [process] = await Promise.all([
     startSession(runtime, plan.session.id, plan.launch, steps),
     // Beside the container, because a process of git's own takes a while; commits that come home would make it as well.
@@ -135,7 +162,7 @@ async function makeOwnBranch(runtime: SessionRuntime, { session, start }: Plan, 
 }
 
 async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promise<void> {
-  const { session, project, launch } = plan
+  const { session, project, launch, waiting } = plan
   const { id, branch } = session
   const { isOwnBranch } = plan.start
   const { commit } = session.base
@@ -158,11 +185,18 @@ async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promi
       await mkdir(bundle, { mode: 0o711 })
       made.bundle = true
       // Nothing may come between: two that begin at once would take the same range.
-      const taken = runtime.store.list().map(({ uidBase }) => uidBase)
+      if (waiting !== undefined) {
+        const { uidBase, group } = waiting
+        await takeBundle(runtime, waiting, id)
+        await Promise.all([runtime.store.put({ ...record, uidBase, group }), takeContainer(runtime, waiting, id)])
+        return
+      }
+      const taken = [...runtime.store.list().map(({ uidBase }) => uidBase), ...runtime.waitingRanges.values()]
       await runtime.store.put({ ...record, uidBase: runtime.hasOwnRanges ? freeRange(taken) : UID_BASE })
     },
     async () => {
       if (!made.bundle) return
+      if (waiting !== undefined) await removeContainer(runtime, id)
       await runtime.store.remove(id)
       await run('rm', ['-rf', '--one-file-system', '--', bundle])
     },
@@ -199,7 +233,12 @@ async function prepare(runtime: SessionRuntime, plan: Plan, steps: Steps): Promi
   await steps.run(
     'Workspace',
     async () => {
-      await Promise.all([mountAll(paths, commit), runtime.store.change(id, { phase: 'launched' })])
+      const mount = async () => {
+        if (waiting === undefined) return await mountAll(paths, commit)
+        await mountWorkspace(paths, commit)
+        await furnishWaiting(runtime, waiting, id, launch)
+      }
+      await Promise.all([mount(), runtime.store.change(id, { phase: 'launched' })])
     },
     async () => {
       await unmountHome(paths)

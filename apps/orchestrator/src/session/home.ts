@@ -12,7 +12,8 @@ export async function makeHome(
   directory: string,
   options: { workspace: string; permissions: Permissions },
 ): Promise<void> {
-  await mkdir(directory, { mode: 0o700 })
+  // There already when its container has waited.
+  await mkdir(directory, { recursive: true, mode: 0o700 })
   await agents.seedHome(agent, directory, options)
   giveToAgent(directory)
 }

@@ -8,6 +8,7 @@ import { describeFailure } from './home-coming.ts'
 import { ageS, type HostProcess, isAlive } from './host-process.ts'
 import { LimitWatch } from './limit-watch.ts'
 import { pauseSession } from './pause.ts'
+import type { SessionRecord } from './record.ts'
 import type { SessionRuntime } from './runtime.ts'
 
 /** Between two looks at all processes, in milliseconds; a look reads one small file for each. tmux tells sooner. */
@@ -138,6 +139,12 @@ export class SessionLife implements AsyncDisposable {
     }
   }
 
+  /** A container that waited is older than its session. */
+  #ranForS({ group, process, session }: SessionRecord): number {
+    if (group === undefined) return ageS(process)
+    return (this.#runtime.now().getTime() - Date.parse(session.createdAt)) / 1_000
+  }
+
   async #end(id: string, given: SessionExit['reason'] | undefined): Promise<void> {
     const { store, containers, doors, log } = this.#runtime
     const record = store.require(id)
@@ -147,7 +154,7 @@ export class SessionLife implements AsyncDisposable {
     await doors.detach(id)
     await containers.delete(containerIdOf(id))
     await this.#runtime.secretFiles.take(id)
-    const isShort = exit.reason !== 'reboot' && ageS(record.process) < FAILED_WITHIN_S
+    const isShort = exit.reason !== 'reboot' && this.#ranForS(record) < FAILED_WITHIN_S
     const hasFailed = record.session.state === 'starting' || isShort
     const state = hasFailed ? 'failed' : 'stopped'
     await store.change(id, { session: { state, exit, attention: undefined }, process: undefined })

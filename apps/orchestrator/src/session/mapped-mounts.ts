@@ -15,10 +15,10 @@ const DEADLINE_MS = 20_000
 /** A program that nobody asks is ended after this time, in milliseconds. */
 const IDLE_MS = 60_000
 
-/** Numbers of `unshare`, `mount` and `umount2`, which each architecture has its own of. */
+/** Numbers of `unshare`, `mount`, `umount2`, `setns` and `sethostname`, which each architecture has its own of. */
 const SYSTEM_CALLS: Partial<Record<NodeJS.Architecture, readonly number[]>> = {
-  x64: [272, 165, 166],
-  arm64: [97, 40, 39],
+  x64: [272, 165, 166, 308, 170],
+  arm64: [97, 40, 39, 268, 161],
 }
 
 /** A bind of a directory, or an overlay of directories, all seen with their owners mapped. */
@@ -40,8 +40,7 @@ export type MappedMount =
  * @throws AioError ISOLATION_UNAVAILABLE with the kernel's own reason.
  */
 export async function mountMapped(uidBase: number, mounts: readonly MappedMount[]): Promise<void> {
-  const calls = SYSTEM_CALLS[process.arch]
-  if (calls === undefined) throw new AioError('ISOLATION_UNAVAILABLE', `Ids cannot be mapped on ${process.arch}.`)
+  const calls = systemCalls()
   for (const mount of mounts)
     for (const target of mount.type === 'bind'
       ? [mount.target]
@@ -57,6 +56,32 @@ export async function mountMapped(uidBase: number, mounts: readonly MappedMount[
   } finally {
     for (const mount of mounts) if (mount.type === 'overlay') await rmdirs(mount.scratch, mount.lowers)
   }
+}
+
+/**
+ * Shows a mounted directory inside a container that waits, and names that container's host.
+ *
+ * @throws AioError ISOLATION_UNAVAILABLE with the kernel's own reason.
+ */
+export async function mountInside(options: {
+  /** A process of the container, in which nothing of an agent's has run yet: its names are trusted. */
+  pid: number
+  source: string
+  /** A directory that is made inside. */
+  target: string
+  /** Who makes it. */
+  uid: number
+  hostname: string
+}): Promise<void> {
+  const { pid, source, target, uid, hostname } = options
+  const unmapped = [UID_BASE, UID_BASE, UID_COUNT].map(String)
+  await ask(systemCalls(), [...unmapped, 'inside', String(pid), source, target, String(uid), hostname])
+}
+
+function systemCalls(): readonly number[] {
+  const calls = SYSTEM_CALLS[process.arch]
+  if (calls === undefined) throw new AioError('ISOLATION_UNAVAILABLE', `Ids cannot be mapped on ${process.arch}.`)
+  return calls
 }
 
 interface Mounter {

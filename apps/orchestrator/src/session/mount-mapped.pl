@@ -1,11 +1,12 @@
 # Mounts directories with their owners' ids mapped to another range (mount_setattr(2), Linux 5.12 and later), which mount(8)
 # can do from util-linux 2.39 on only, and overlays made of such directories.
 #
-# perl mount-mapped.pl UNSHARE MOUNT UMOUNT
+# perl mount-mapped.pl UNSHARE MOUNT UMOUNT SETNS SETHOSTNAME
 #
 # The arguments are the numbers of these system calls. Requests come on stdin until it ends, each as the number of its
 # fields and the fields, all ended by a NUL:
-#   FROM TO COUNT (bind SOURCE TARGET | overlay TARGET SCRATCH LAYERS COUNT LOWER...)...
+#   FROM TO COUNT (bind SOURCE TARGET | overlay TARGET SCRATCH LAYERS COUNT LOWER... |
+#     inside PID SOURCE TARGET UID HOSTNAME)...
 # and are answered in order by a line: ok, or what went wrong. Ids FROM… on disk appear as TO…; the host's root stays
 # itself, for the overlay makes entries in its work directory as root.
 use strict;
@@ -18,7 +19,7 @@ use constant { MS_NOSUID => 2, MS_NODEV => 4, MNT_DETACH => 2 };
 # The same on every architecture.
 use constant { OPEN_TREE => 428, MOVE_MOUNT => 429, MOUNT_SETATTR => 442 };
 
-my ($unshare, $mount, $umount) = @ARGV;
+my ($unshare, $mount, $umount, $setns, $sethostname) = @ARGV;
 my ($from, $to, $count, $range);
 $| = 1;
 $/ = "\0";
@@ -32,10 +33,11 @@ while (defined(my $fields = <STDIN>)) {
 
 sub work {
     ($from, $to, $count, my @jobs) = @_;
-    $range = user_namespace();
+    undef $range;
     while (my $job = shift @jobs) {
         if ($job eq 'bind') { mapped(splice @jobs, 0, 2) }
         elsif ($job eq 'overlay') { overlay(splice @jobs, 0, 4 + $jobs[3]) }
+        elsif ($job eq 'inside') { inside(splice @jobs, 0, 5) }
         else { die "unknown job $job\n" }
     }
 }
@@ -65,6 +67,7 @@ sub user_namespace {
 
 sub mapped {
     my ($source, $target) = @_;
+    $range //= user_namespace();
     my $empty = '';
     my $tree = syscall(OPEN_TREE, AT_FDCWD, "$source", OPEN_TREE_CLONE | CLOEXEC);
     die "open_tree $source: $!\n" if $tree < 0;
@@ -96,4 +99,39 @@ sub overlay {
     chdir '/';
     syscall($umount + 0, "$scratch/$_", MNT_DETACH) for @mounted;
     die $problem unless $is_mounted;
+}
+
+# A child enters the namespaces of a container and attaches there what was opened out here.
+sub inside {
+    my ($pid, $source, $target, $uid, $hostname) = @_;
+    my $tree = syscall(OPEN_TREE, AT_FDCWD, "$source", OPEN_TREE_CLONE | CLOEXEC);
+    die "open_tree $source: $!\n" if $tree < 0;
+    pipe(my $answer, my $tell) or die "pipe: $!\n";
+    my $child = fork() // die "fork: $!\n";
+    if ($child == 0) {
+        eval { attach($pid, $tree, $target, $uid, $hostname); 1 } or syswrite $tell, $@;
+        POSIX::_exit(0);
+    }
+    close $tell;
+    POSIX::close($tree);
+    sysread $answer, my $problem, 1000;
+    waitpid $child, 0;
+    die $problem if $problem;
+    die "the child that entered a container ended with $?\n" if $?;
+}
+
+sub attach {
+    my ($pid, $tree, $target, $uid, $hostname) = @_;
+    my ($empty, $name) = ('', $hostname);
+    my @spaces = map { open my $space, '<', "/proc/$pid/ns/$_" or die "ns/$_: $!\n"; $space } 'uts', 'mnt';
+    syscall($setns + 0, fileno $_, 0) == 0 or die "setns: $!\n" for @spaces;
+    syscall($sethostname + 0, $name, length $name) == 0 or die "sethostname: $!\n";
+    # The file system knows no root but the container's own.
+    $) = "$uid $uid";
+    $> = $uid;
+    mkdir $target, 0755 or die "mkdir $target: $!\n";
+    $> = 0;
+    $) = '0 0';
+    syscall(MOVE_MOUNT, $tree, $empty, AT_FDCWD, "$target", MOVE_MOUNT_F_EMPTY_PATH) == 0
+        or die "move_mount $target: $!\n";
 }

@@ -22,6 +22,8 @@ export const recordSchema = z.object({
   process: z.object({ pid: z.number().int(), startTime: z.string() }).optional(),
   /** First id of its own range of user ids on the host; the common range when absent. */
   uidBase: z.number().int().optional(),
+  /** Control group of a container that waited before it was the session's; named like the session's when absent. */
+  group: z.string().optional(),
   /** Which gateway is attached to its network, if any. */
   gateway: z.string().optional(),
   /** How its chat begins: the agent's own permission mode, the one that asks, and the conversation it goes on with. */

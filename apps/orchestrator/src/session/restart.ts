@@ -48,6 +48,8 @@ export async function restartSession(
         phase: 'ran',
         bootId: currentBootId(),
         process: undefined,
+        // What it runs in from now on has not waited.
+        group: undefined,
         gateway: launch.gateway,
         chat: launch.chat,
         // In a terminal it says so again when it could go on with it; if it could not, the next start is a new one.

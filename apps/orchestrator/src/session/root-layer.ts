@@ -38,6 +38,9 @@ export function rootfsOf(bundle: string): string | undefined {
 export async function prepareRoot(runtime: SessionRuntime, id: string): Promise<SessionRoot> {
   const { bundle, rootLayer, uidBase, mapping } = runtime.paths(id)
   const { current } = runtime.rootfs
+  // Its container has it mounted already, and a second overlay over the same layer would ruin it.
+  if (runtime.store.get(id)?.group !== undefined && rootfsOf(bundle) !== undefined)
+    return { path: runtime.rootfs.placeOf(id), binds: [], isWritable: true }
   const source = rootfsOf(bundle) ?? current.source
   if (source === undefined) return { path: current.path, binds: current.binds, isWritable: false }
   if (!(await pathExists(source)))

@@ -1,3 +1,4 @@
+import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AioError } from '@ai-orchestration/protocol'
 import { z } from 'zod'
@@ -54,6 +55,11 @@ export class Runc implements ContainerRuntime {
 
   stateFile(id: string): string {
     return join(this.#root, id, 'state.json')
+  }
+
+  /** It knows a container by the directory of its state alone. */
+  async rename(from: string, to: string): Promise<void> {
+    await rename(join(this.#root, from), join(this.#root, to))
   }
 
   async list(): Promise<Container[]> {

@@ -49,10 +49,15 @@ export interface SessionRuntime extends Omit<SessionServices, 'cgroups' | 'facts
   refusals: readonly string[]
   /** True when each session can have a range of user ids of its own. */
   hasOwnRanges: boolean
+  /** First user id of each container that waits, by the id it waits under. */
+  waitingRanges: Map<string, number>
   identity: GitIdentity
   paths(sessionId: string): SessionPaths
   repoOf(sessionId: string): string
-  /** Name of a container's control group; flat, at the root, so that no stop of a service takes it along. */
+  /**
+   * Name of a container's control group; flat, at the root, so that no stop of a service takes it along. A container that
+   * waited for its session keeps the one it waited in.
+   */
   cgroupOf(containerId: string): string
 }
 
@@ -73,7 +78,10 @@ export async function openRuntime(services: SessionServices): Promise<SessionRun
   const choice = chooseRuntime(found, services.config)
   const seccomp = loadSeccompProfile()
   const machine = shortHash(aioRun)
-  const cgroupOf = (containerId: string) => `/aio-${machine}-${containerId}`
+  const waitingRanges = new Map<string, number>()
+  const store = new SessionStore((record) => paths(record.session.id).record, now)
+  const cgroupOf = (containerId: string): string =>
+    store.get(containerId.replace(/^claude-/, ''))?.group ?? `/aio-${machine}-${containerId}`
   const containers =
     choice.name === 'bubblewrap'
       ? await Bubblewrap.open(aioRun, seccomp, cgroupOf(''))
@@ -88,9 +96,8 @@ export async function openRuntime(services: SessionServices): Promise<SessionRun
     )
   const paths = (sessionId: string): SessionPaths => {
     const project = services.projects.paths(projectOf(sessionId))
-    return sessionPaths(project, aioRun, sessionId, store.get(sessionId)?.uidBase)
+    return sessionPaths(project, aioRun, sessionId, store.get(sessionId)?.uidBase ?? waitingRanges.get(sessionId))
   }
-  const store = new SessionStore((record) => paths(record.session.id).record, now)
   const helpers = new HelperContainers({ aioRun, containers, rootfs, seccomp, cgroups, cgroupOf })
   return {
     ...services,
@@ -108,6 +115,7 @@ export async function openRuntime(services: SessionServices): Promise<SessionRun
     bases: new BaseCache(helpers),
     archives: new Archives({ dir: join(aioHome, 'archives'), keptDays: archiveDays, now }),
     setups: new SetupLayers(helpers),
+    waitingRanges,
     secretFiles: new SecretFiles(aioRun),
     identity: await machineIdentity(),
     paths,

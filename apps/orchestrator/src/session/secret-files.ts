@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { chown, mkdir, rm, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../process/run.ts'
 import type { Bind } from './container.ts'
@@ -51,8 +51,9 @@ export class SecretFiles {
     await this.#prepare()
     const directory = this.#of(sessionId)
     const owner = uidBase + AGENT_UID
-    await rm(directory, { recursive: true, force: true })
-    await mkdir(directory, { mode: 0o500 })
+    await mkdir(directory, { recursive: true, mode: 0o500 })
+    // Emptied and not made anew: a container that waits sees this very directory.
+    for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true, force: true })
     for (const [name, value] of values) {
       const file = join(directory, name)
       await writeFile(file, value, { mode: 0o400, flag: 'wx' })
@@ -64,6 +65,13 @@ export class SecretFiles {
   /** Tells whether a session was given a place for secrets. */
   has(sessionId: string): boolean {
     return existsSync(this.#of(sessionId))
+  }
+
+  /** Makes the place of one session that of another, for a container that sees it already; does nothing without one. */
+  async rename(from: string, to: string): Promise<void> {
+    if (!this.has(from)) return
+    await this.take(to)
+    await rename(this.#of(from), this.#of(to))
   }
 
   /** Takes a session's secrets back. */

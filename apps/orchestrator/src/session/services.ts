@@ -21,6 +21,7 @@ export interface TerminalServer {
   newSession(terminal: NewTerminal): Promise<void>
   list(): Promise<TerminalState[]>
   kill(name: string): Promise<void>
+  rename(from: string, to: string): Promise<void>
   capture(name: string, lines?: number): Promise<string>
   onDeath(listener: () => void): () => void
 }

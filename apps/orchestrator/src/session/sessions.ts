@@ -25,6 +25,7 @@ import { describeChoice } from '../runtime/choose-runtime.ts'
 import { adoptSessions } from './adopt.ts'
 import { Attentions } from './attentions.ts'
 import { agentsBinds } from './binds.ts'
+import { ContainerPool } from './container-pool.ts'
 import { createSession } from './create.ts'
 import { exportSession } from './export.ts'
 import { forkSession } from './fork.ts'
@@ -58,6 +59,7 @@ export class Sessions implements AsyncDisposable {
   readonly #homeComing: HomeComing
   readonly #life: SessionLife
   readonly #warmBases: WarmBases
+  readonly #pool: ContainerPool
   readonly #busy = new Set<string>()
   readonly #pruning: NodeJS.Timeout
   /** Projects that are being deleted. */
@@ -80,6 +82,7 @@ export class Sessions implements AsyncDisposable {
     this.#life = new SessionLife(runtime, this.#homeComing)
     this.#pruning = setInterval(() => this.#pruneArchives(), PRUNE_MS).unref()
     this.#warmBases = new WarmBases(runtime)
+    this.#pool = new ContainerPool(runtime)
   }
 
   /** Takes over what an earlier orchestrator left. */
@@ -118,7 +121,7 @@ export class Sessions implements AsyncDisposable {
    */
   async create(input: CommandInput<'create_session'>, steps: Steps): Promise<Session> {
     const id = sessionIdOf(input.projectId, input.name)
-    return await this.#make(id, async () => await createSession(this.#runtime, input, steps))
+    return await this.#make(id, async () => await createSession(this.#runtime, input, steps, this.#pool))
   }
 
   /**
@@ -176,13 +179,16 @@ export class Sessions implements AsyncDisposable {
   /** Removes root filesystems and versions of agents that no container uses any more. Never fails. */
   async prune(): Promise<void> {
     await this.rootfs.prune()
-    const { store, agents, log } = this.#runtime
+    const { store, agents, log, projects } = this.#runtime
+    // The same occasions change what containers wait with.
+    for (const { id } of projects.list()) if (!this.#closed.has(id)) void this.#pool.keep(id)
     const records = store.list()
     // One that is about to start may have been given any of them; the next occasion is soon enough.
     if (records.some(({ session }) => session.state === 'starting')) return
+    if (this.#pool.isStarting) return
     const pids = records.flatMap(({ process }) => (process === undefined ? [] : [process.pid]))
     await agents
-      .prune(pids)
+      .prune([...pids, ...this.#pool.pids()])
       .catch((error: unknown) => log.warn({ err: error }, 'old versions of agents could not be removed'))
   }
 
@@ -208,6 +214,7 @@ export class Sessions implements AsyncDisposable {
   /** Makes ready in the background what the next session of a project starts from. Never fails. */
   async warm(projectId: string): Promise<void> {
     if (!this.#closed.has(projectId)) await this.#warmBases.warm(projectId)
+    if (!this.#closed.has(projectId)) await this.#pool.keep(projectId)
   }
 
   /**
@@ -232,6 +239,7 @@ export class Sessions implements AsyncDisposable {
     const resume = ids.map((id) => this.#life.pause(id))
     try {
       await this.#warmBases.stop(projectId)
+      await this.#pool.drop(projectId)
       for (const id of ids) this.#life.unwatch(id)
       const archives = await terminateAll(this.#runtime, this.#homeComing, ids, steps)
       return await then(archives)
@@ -378,6 +386,7 @@ export class Sessions implements AsyncDisposable {
     clearInterval(this.#pruning)
     await this.#life[Symbol.asyncDispose]()
     await this.#warmBases[Symbol.asyncDispose]()
+    await this.#pool[Symbol.asyncDispose]()
   }
 
   #pruneArchives(): void {

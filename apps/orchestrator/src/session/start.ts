@@ -19,6 +19,7 @@ const ISOLATION_LOOK_MS = 20
  * Starts what a session runs, in a workspace that is mounted and a container that is described: container, proof of its
  * isolation, gateway. The session is `running` afterwards.
  *
+ * @param begin starts the container.
  * @throws AioError ISOLATION_UNAVAILABLE, EXEC_ERROR, TIMEOUT; its steps are undone by whoever runs them.
  */
 export async function startSession(
@@ -26,12 +27,9 @@ export async function startSession(
   id: string,
   launch: Launch,
   steps: Steps,
+  begin: () => Promise<HostProcess> = async () => await startContainer(runtime, id, steps.signal),
 ): Promise<HostProcess> {
-  const process = await steps.run(
-    'Container',
-    async () => await startContainer(runtime, id, steps.signal),
-    async () => await removeContainer(runtime, id),
-  )
+  const process = await steps.run('Container', begin, async () => await removeContainer(runtime, id))
   const proof = await steps.run('Isolation', async () => await proveIsolation(runtime, id, process))
   if (launch.gateway !== undefined && isAlive(process))
     await steps.run(

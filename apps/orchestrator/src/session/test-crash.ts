@@ -6,7 +6,7 @@ import { TestMachine } from './test-machine.ts'
 /**
  * Only for tests: an orchestrator that dies, as with kill -9, when a step of a command comes to a state, or `amid` it,
  * once something of an archive is written.
- * Arguments: the machine's directory, `create`, `terminate`, `fork`, `restore` or `clear`, the step and its state.
+ * Arguments: the machine's directory, `create`, `pooled`, `terminate`, `fork`, `restore` or `clear`, the step and its state.
  */
 const [dir = '', command, step, state] = process.argv.slice(2)
 const machine = await TestMachine.start(dir)
@@ -25,6 +25,11 @@ const steps = new StepList(new AbortController().signal, report)
 const { sessions } = machine
 switch (command) {
   case 'create':
+    await sessions.create({ projectId: 'demo', name: 'one' }, steps)
+    break
+  case 'pooled':
+    await machine.projects.update({ projectId: 'demo', pool: 2 }, new StepList(steps.signal, () => undefined))
+    await sessions.warm('demo')
     await sessions.create({ projectId: 'demo', name: 'one' }, steps)
     break
   case 'terminate':

@@ -143,6 +143,13 @@ export class Tmux {
     await rm(join(this.#linkDir(name), 'terminal.log'), { force: true })
   }
 
+  /** Gives a terminal another name. @throws AioError when there is none, or the new name is taken. */
+  async rename(from: string, to: string): Promise<void> {
+    assertName(from)
+    assertName(to)
+    await this.#control.run(`rename-session -t =${from}: ${to}`)
+  }
+
   /** The screen and up to `lines` lines above it as plain text, without empty lines at the end. */
   async capture(name: string, lines = 0): Promise<string> {
     assertName(name)
