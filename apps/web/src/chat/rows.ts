@@ -24,7 +24,7 @@ export type Row =
   | { kind: 'notice'; key: string; entry: EntryOf<'notice'> }
 
 /** Lays a conversation out in rows; prompts that wait are not part of it yet. */
-export function rowsOf(entries: readonly ChatEntry[], sent: readonly SentPrompt[], isWorking: boolean): Row[] {
+export function rowsOf(entries: readonly ChatEntry[], sent: readonly SentPrompt[], isBusy: boolean): Row[] {
   const lastEdit = entries.findLast((entry) => entry.type === 'tool' && hasDiff(entry))
   const lastPlan = entries.findLast((entry) => entry.type === 'plan')
   const rows: Row[] = []
@@ -34,7 +34,7 @@ export function rowsOf(entries: readonly ChatEntry[], sent: readonly SentPrompt[
         if (entry.state !== 'queued' && !wasTakenBack(entry)) rows.push({ kind: 'prompt', key: entry.id, entry })
         break
       case 'message':
-        rows.push({ kind: 'message', key: entry.id, entry, isGrowing: isWorking && entry === entries.at(-1) })
+        rows.push({ kind: 'message', key: entry.id, entry, isGrowing: isBusy && entry === entries.at(-1) })
         break
       case 'tool': {
         const last = rows.at(-1)
@@ -47,7 +47,7 @@ export function rowsOf(entries: readonly ChatEntry[], sent: readonly SentPrompt[
       case 'plan':
         rows.push({
           ...{ kind: 'plan', key: entry.id, entry },
-          ...{ isLatest: entry === lastPlan, isRunning: entry === lastPlan && isWorking },
+          ...{ isLatest: entry === lastPlan, isRunning: entry === lastPlan && isBusy },
         })
         break
       case 'notice':

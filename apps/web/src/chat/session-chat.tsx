@@ -29,7 +29,8 @@ export function SessionChat({ session }: { session: Session }) {
   const interrupt = useInterrupt(session.id, chat)
   const { entries, sent, head } = chat
   const isWorking = head?.state === 'working'
-  const rows = useMemo(() => rowsOf(entries, sent, isWorking), [entries, sent, isWorking])
+  const isBusy = isWorking || head?.state === 'needs_input'
+  const rows = useMemo(() => rowsOf(entries, sent, isBusy), [entries, sent, isBusy])
   const queue = useMemo(() => queueOf(entries), [entries])
   const last = rows.at(-1)
   const loadEarlier = useCallback(async () => await feed?.loadEarlier(), [feed])

@@ -78,7 +78,7 @@ function Heading({ face, question, place }: { face: QuestionFace; question: Ques
       />
       <b className="flex-none font-semibold max-md:text-15">
         {face.verb}
-        {place.kind === 'chat' && question.kind !== 'budget' && '?'}
+        {place.kind === 'chat' && (question.kind === 'tool' || question.kind === 'egress') && '?'}
       </b>
       {session !== undefined && (
         <span className="flex min-w-0 items-baseline gap-2 max-md:hidden">
